@@ -1,0 +1,1 @@
+"""One careful LLM client out of many processes."""

@@ -1,0 +1,1 @@
+"""The Python half of `lua/`: relays what Redis decides, and decides nothing itself."""

@@ -1,0 +1,63 @@
+"""Keeps leases and presence: the one place that says, again and again, that this process lives.
+
+A heartbeat renews only the ids that it reports. Presence rides with every step, so nothing is
+sent while steps do it. Lives on the I/O loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from .operations import Beat
+from .tickets import Desk
+from .values import Settlement
+
+__all__ = ["Heartbeat", "beat"]
+
+TICK_S = 0.25
+QUEUED_INTERVAL_S = 1.0
+
+
+class Heartbeat:
+    """The heartbeat of one desk."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._last_report = 0.0
+
+    def tick(self) -> None:
+        """Look after everything that time may have changed."""
+        self._return_orphans()
+        self._desk.check_outage()
+        if self._is_due(time.monotonic()):
+            self._last_report = time.monotonic()
+            self._desk.steps.add(Beat(list(self._desk.leases.values()), self._desk.inbound.beaten))
+
+    def _is_due(self, now: float) -> bool:
+        desk = self._desk
+        if desk.steps.outage is not None or not desk.steps.epoch:
+            return False
+        interval = desk.ttl_s / 3
+        if now - self._last_report >= interval:
+            return True
+        return bool(desk.waiting) and now - desk.steps.last_sent >= QUEUED_INTERVAL_S
+
+    def _return_orphans(self) -> None:
+        """Leases and tickets whose event loop is closed: nobody will ever end them."""
+        for lease in [lease for lease in self._desk.leases.values() if lease.loop.is_closed()]:
+            if lease.is_sent:
+                lease.settle(Settlement(None, lease.output_tokens or None))
+            else:
+                lease.cancel()
+        for waiter in [waiter for waiter in self._desk.waiting.values() if waiter.lease.loop.is_closed()]:
+            self._desk.withdraw(waiter)
+
+
+async def beat(heartbeats: Sequence[Heartbeat]) -> None:
+    """Tick for as long as the engine lives."""
+    while True:
+        for heartbeat in heartbeats:
+            heartbeat.tick()
+        await asyncio.sleep(TICK_S)

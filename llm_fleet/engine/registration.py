@@ -1,0 +1,89 @@
+"""How a process makes itself known to a pool: its keys, its limits and what it holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from .lease import Lease
+from .values import DomainLimits, PoolLimits
+
+__all__ = ["Known", "keyset_hash", "offer"]
+
+_STARTED_AT = time.time()
+
+
+@dataclass(slots=True)
+class Known:
+    """What a process knows of the pool's state: with it lost writes are noticed."""
+
+    epoch: str = ""
+    fence: int = 0
+    is_lost: bool = False
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:12]
+
+
+def keyset_hash(limits: PoolLimits) -> str:
+    """The name of the set of keys that this process holds."""
+    return _short_hash(",".join(limits.key_ids))
+
+
+def _domain_wire(domain: DomainLimits) -> list[Any]:
+    lanes = [[lane.lane, lane.concurrency, [bucket.wire() for bucket in lane.buckets]] for lane in domain.lanes]
+    return [domain.name, _short_hash(json.dumps(lanes)), lanes]
+
+
+def _lease_wire(lease: Lease, keyset: str) -> list[Any]:
+    need = lease.need
+    predicted = min(need.max_output_tokens, 256)
+    return [
+        lease.ticket, lease.key_id, f"{need.lane}|{keyset}", lease.fence, need.input_tokens, need.max_output_tokens,
+        predicted, 1, lease.output_tokens, need.band, need.tenant, need.tag,
+    ]  # fmt: skip
+
+
+def _info(limits: PoolLimits) -> str:
+    command = os.path.basename(sys.argv[0] or "python") if sys.argv else "python"
+    return json.dumps(
+        {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "command": command[:60],
+            "started_at": int(_STARTED_AT),
+            "keyset": keyset_hash(limits),
+            "keys": len(limits.keys),
+            "hashes": {domain.name: _domain_wire(domain)[1] for domain in limits.domains[:64]},
+        }
+    )
+
+
+def offer(limits: PoolLimits, known: Known, ttl_s: float, leases: Iterable[Lease]) -> str:
+    """ARGV[4] of pool_register."""
+    keyset = keyset_hash(limits)
+    return json.dumps(
+        {
+            "known_epoch": known.epoch,
+            "known_fence": known.fence,
+            "is_lost": known.is_lost,
+            "ttl_ms": int(ttl_s * 1000),
+            "version": -1 if limits.version is None else limits.version,
+            "source": limits.source,
+            "force": limits.force,
+            "domains": [_domain_wire(domain) for domain in limits.domains],
+            "keys": [[key, list(domains)] for key, domains in limits.keys],
+            "keyset": keyset,
+            "keyset_keys": limits.key_ids,
+            "info": _info(limits),
+            "leases": [_lease_wire(lease, keyset) for lease in leases],
+        }
+    )

@@ -1,0 +1,157 @@
+"""Coalesces operations into steps: at most one in flight per process and pool.
+
+What arrives meanwhile goes with the next step. Operations are idempotent by their ticket's id,
+so a step whose outcome is unknown is sent again as it was. Lives on the I/O loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..errors import CoordinationError
+from ..store import Store
+from .keys import PoolKeys
+from .operations import Operation
+from .scripts import load_script
+
+__all__ = ["Outage", "Reply", "StepRunner"]
+
+MAX_OPERATIONS = 128
+LINGER_S = 0.005
+BACKOFF_S = (0.02, 0.05, 0.1, 0.2, 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a step said beside its results. `sent_at` is monotonic, before it was sent."""
+
+    sent_at: float
+    now_ms: int
+    grants: Sequence[Sequence[Any]]
+    wakes: Sequence[Sequence[Any]]
+    refusals: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Redis does not answer: since when (monotonic), and what it said."""
+
+    since: float
+    error: CoordinationError
+
+
+class Registrar(Protocol):
+    """Who knows what to register with, and what to do with a step's reply."""
+
+    process: str
+    keys: PoolKeys
+
+    def offer(self) -> str: ...
+    def registered(self, epoch: str, fence: int, outcome: Sequence[str]) -> None: ...
+    def stepped(self, reply: Reply) -> None: ...
+
+
+class StepRunner:
+    """Sends steps for one process and pool."""
+
+    def __init__(self, store: Callable[[], Store], registrar: Registrar) -> None:
+        self._store = store
+        self._registrar = registrar
+        self._outbox: deque[Operation] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._linger: asyncio.TimerHandle | None = None
+        self._is_poked = False
+        self._failures = 0
+        self.is_registered = False
+        self.epoch = ""
+        self.fence = 0
+        self.last_sent = 0.0
+        self.outage: Outage | None = None
+
+    def add(self, operation: Operation) -> None:
+        """Put an operation into the next step; one that nobody awaits may linger for company."""
+        self._outbox.append(operation)
+        if operation.is_urgent:
+            self._start()
+        elif self._task is None and self._linger is None:
+            self._linger = asyncio.get_running_loop().call_later(LINGER_S, self._start)
+
+    def poke(self) -> None:
+        """Send a step even if nothing is to be said: a timer's call."""
+        self._is_poked = True
+        self._start()
+
+    def _start(self) -> None:
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        try:
+            while self._is_poked or self._outbox:
+                if not await self._round():
+                    await asyncio.sleep(BACKOFF_S[min(self._failures, len(BACKOFF_S)) - 1])
+                elif self._outbox and not self._is_poked and not any(op.is_urgent for op in self._outbox):
+                    self._linger = asyncio.get_running_loop().call_later(LINGER_S, self._start)
+                    return
+        finally:
+            self._task = None
+
+    async def _round(self) -> bool:
+        self._is_poked = False
+        try:
+            if not self.is_registered:
+                await self._register()
+            batch = [self._outbox.popleft() for _ in range(min(MAX_OPERATIONS, len(self._outbox)))]
+            try:
+                await self._step(batch)
+            except BaseException:
+                self._outbox.extendleft(reversed(batch))
+                raise
+        except CoordinationError as error:
+            self._failures += 1
+            self._is_poked = True
+            self.outage = self.outage or Outage(time.monotonic(), error)
+            return False
+        self._failures = 0
+        self.outage = None
+        return True
+
+    async def _register(self) -> None:
+        script, registrar = load_script("pool_register"), self._registrar
+        arguments = [registrar.process, secrets.token_hex(6), registrar.keys.mailboxes, registrar.offer()]
+        reply = await self._store().script(script, registrar.keys.all(), arguments)
+        self.epoch, self.fence, self.is_registered = reply[1], reply[2], True
+        registrar.registered(reply[1], reply[2], reply[4])
+
+    async def _step(self, batch: Sequence[Operation]) -> None:
+        script, keys, sent_at = load_script("pool_step"), self._registrar.keys, time.monotonic()
+        wire = json.dumps([operation.wire(sent_at) for operation in batch], separators=(",", ":"))
+        arguments = [self._registrar.process, self.epoch, keys.mailboxes, self.fence, wire]
+        reply = await self._store().script(script, keys.all(), arguments)
+        if reply[0] == "register":
+            self.is_registered = False
+            self._is_poked = True
+            self._outbox.extendleft(reversed(batch))
+            return
+        self.fence, self.last_sent = reply[1], sent_at
+        for operation, result in zip(batch, reply[3], strict=True):
+            operation.answer(result, sent_at)
+        self._registrar.stepped(Reply(sent_at, reply[2], reply[4], reply[5], reply[6]))
+
+    async def close(self, timeout_s: float) -> None:
+        """Send what is still to be said, within `timeout_s`."""
+        self._start()
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=timeout_s)
+        if self._task is not None:
+            self._task.cancel()

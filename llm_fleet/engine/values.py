@@ -1,0 +1,151 @@
+"""What the engine is asked for and what it answers: plain values, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import ConfigError
+from ..models import BANDS
+
+__all__ = [
+    "RESOURCES",
+    "RULES",
+    "Bucket",
+    "Denial",
+    "DomainLimits",
+    "LaneLimits",
+    "Need",
+    "PoolLimits",
+    "Settlement",
+    "Throttle",
+    "resource_name",
+]
+
+RESOURCES = ("requests", "input_tokens", "output_tokens", "tokens")
+RULES = ("at_start", "at_start_adjust", "as_produced")
+
+_FORBIDDEN = frozenset('|"\\')
+
+
+def _check_name(kind: str, value: str) -> None:
+    if len(value) > 128 or any(char in _FORBIDDEN or char < " " for char in value):
+        raise ConfigError(f"{kind} {value[:40]!r}: use at most 128 characters, no |, quotes or backslashes")
+
+
+def resource_name(code: str | int, tick_ms: int = 1) -> str | None:
+    """The name of a resource code of the scripts; a day's resource says so."""
+    if str(code).isdigit() and 1 <= int(code) <= len(RESOURCES):
+        return RESOURCES[int(code) - 1] + ("_per_day" if tick_ms > 1 else "_per_minute")
+    return str(code) or None
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What an attempt wants to take: estimated input and the most output, in tokens."""
+
+    lane: str
+    input_tokens: int
+    max_output_tokens: int
+    band: str = "normal"
+    tenant: str = "default"
+    tag: str = ""
+    affinity: str = ""
+
+    def __post_init__(self) -> None:
+        for kind, value in (("lane", self.lane), ("tenant", self.tenant), ("tag", self.tag)):
+            _check_name(kind, value)
+        if self.band not in BANDS:
+            raise ConfigError(f"priority {self.band!r}: use one of {', '.join(BANDS)}")
+        for kind, amount in (("input_tokens", self.input_tokens), ("max_tokens", self.max_output_tokens)):
+            if isinstance(amount, bool) or not isinstance(amount, int) or not 0 <= amount < 10**11:
+                raise ConfigError(f"{kind} {amount!r}: use a whole number of tokens, 0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """A ticket that may not go: why, what binds, and in how many seconds to try again.
+
+    `reason` is too_large, timeout, queue_full, no_key or closed. `need`, `level` and `limit` are
+    amounts of the binding resource; `position` 0 is the head of the queue; None is not known.
+    """
+
+    reason: str
+    retry_after_s: float | None = None
+    resource: str | None = None
+    need: int | None = None
+    level: int | None = None
+    limit: int | None = None
+    position: int | None = None
+    key_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """A 429: the domain pauses for the whole fleet; the resource is known when the provider named it."""
+
+    retry_after_s: float
+    resource: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What an attempt consumed, as its limits count it; None is unknown: what was reserved stays charged."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    throttle: Throttle | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One limit of one lane: an amount per period, how deep, how jittery, and its charge rule."""
+
+    resource: str
+    amount: int
+    period_ms: int = 60_000
+    burst_ms: int = 60_000
+    jitter_ms: int = 500
+    window_ms: int = 0
+    rule: str = "at_start"
+
+    def wire(self) -> list[int]:
+        """The numbers in which a script gets the limit."""
+        code, rule = RESOURCES.index(self.resource) + 1, RULES.index(self.rule)
+        return [code, self.amount, self.period_ms, self.burst_ms, self.jitter_ms, self.window_ms, rule]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneLimits:
+    """The limits of a lane; `*` are those that all lanes share, and the slots."""
+
+    lane: str
+    buckets: tuple[Bucket, ...] = ()
+    concurrency: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DomainLimits:
+    """The limits of one account; `lanes` begins with `*`."""
+
+    name: str
+    lanes: tuple[LaneLimits, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """A pool as one process is configured: its keys, their domains, and the domains' limits."""
+
+    pool: str
+    keys: tuple[tuple[str, tuple[str, ...]], ...]
+    domains: tuple[DomainLimits, ...]
+    version: int | None = None
+    source: str = "file"
+    force: bool = False
+    max_queued: int = 100_000
+    jitter_s: float = 0.5
+
+    @property
+    def key_ids(self) -> Sequence[str]:
+        """The key ids that this process holds, sorted."""
+        return sorted(key for key, _ in self.keys)

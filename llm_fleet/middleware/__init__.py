@@ -1,0 +1,1 @@
+"""One policy per file, one shape: `async (call, call_next) -> Response`."""

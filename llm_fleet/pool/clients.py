@@ -1,0 +1,172 @@
+"""SDK clients per API key: opened, shared by many calls, replaced and closed.
+
+Each event loop of the process has clients of its own, since an SDK client belongs to the loop
+that opened it; `max_size` and `min_size` count per loop, the health of a key is known to all of
+them. This module knows adapters by their Protocol; it knows nothing of limits or leases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError, ManagerClosed, PoolExhausted
+from .health import ERRORS_IN_A_ROW, Health
+from .shelf import Shelf
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from ..config import PoolConfig
+    from ..providers.adapter import Adapter
+
+__all__ = ["ClientPool"]
+
+_LOOK_AGAIN_S = 0.05
+
+_inherited: list[object] = []
+"""What a fork left in the child: kept, since finalizers there would touch the parent's sockets."""
+
+
+class ClientPool:
+    """The SDK clients of one provider entry, per API key.
+
+    `options` are the `pool` section of the config, `timeout` is the provider's (per read).
+    """
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        keys: Mapping[str, SecretStr],
+        options: PoolConfig,
+        *,
+        base_url: str | None = None,
+        timeout: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._adapter = adapter
+        self._keys = dict(keys)
+        self._options = options
+        self._base_url = base_url
+        self._timeout = timeout
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._closed = False
+        self._start_afresh()
+
+    @asynccontextmanager
+    async def client(self, key_id: str) -> AsyncIterator[Any]:
+        """The SDK client of a key, for one call; any number of calls share it.
+
+        Raises:
+            PoolExhausted: none became free, or the key stayed out of service, within
+                `pool.acquire_timeout` seconds.
+        """
+        shelf = self._shelf(key_id)
+        health = self._health[key_id]
+        trial = health.admit(self._clock())
+        client = shelf.take(key_id) if trial is not None and not shelf.turn.locked() else None
+        try:
+            if client is None:
+                async with self._patience(key_id, health):
+                    trial = trial if trial is not None else await self._next_trial(health)
+                    client = await shelf.take_in_turn(key_id)
+            await shelf.close_discarded()
+            yield client.sdk
+        finally:
+            if trial:
+                health.trial = False
+            if client is not None:
+                shelf.give_back(client)
+
+    def failed(self, key_id: str) -> None:
+        """A call of this key got no answer: three such errors in a row take its client out."""
+        self._health[key_id].failed(self._clock())
+
+    def succeeded(self, key_id: str) -> None:
+        """A call of this key was answered, be it with an error."""
+        self._health[key_id].succeeded()
+
+    def status(self) -> dict[str, Any]:
+        """This process's SDK clients; `error_count` counts the calls that got no answer."""
+        now = self._clock()
+        clients = [client for shelf in list(self._shelves.values()) for client in shelf.clients()]
+        out = {key for key, health in self._health.items() if health.out_for(now) > 0}
+        return {
+            "total_clients": len(clients),
+            "available_clients": sum(not client.calls and client.key_id not in out for client in clients),
+            "in_use_clients": sum(bool(client.calls) for client in clients),
+            "client_statuses": [
+                {"client_id": key, "is_available": key not in out, "error_count": health.errors}
+                for key, health in self._health.items()
+            ],
+        }
+
+    async def close(self) -> None:
+        """Close every SDK client; those of other loops are closed by their own loop."""
+        with self._lock:
+            self._closed = True
+            shelves, self._shelves = self._shelves, {}
+        for loop, shelf in shelves.items():
+            if loop is asyncio.get_running_loop():
+                await shelf.close()
+            elif loop.is_closed():
+                shelf.abandon()
+            elif loop.is_running():
+                loop.call_soon_threadsafe(shelf.close_soon)
+
+    def _start_afresh(self) -> None:
+        self._pid = os.getpid()
+        self._shelves: dict[asyncio.AbstractEventLoop, Shelf] = {}
+        self._health = {key_id: Health() for key_id in self._keys}
+
+    def _shelf(self, key_id: str) -> Shelf:
+        if self._pid != os.getpid():
+            _inherited.append(self._shelves)
+            self._lock = threading.Lock()
+            self._start_afresh()
+        if key_id not in self._keys:
+            raise ConfigError(f"no API key {key_id!r} in this process: see `api_keys` of the provider")
+        shelf = self._shelves.get(asyncio.get_running_loop())
+        return shelf if shelf is not None and not self._closed else self._new_shelf()
+
+    def _new_shelf(self) -> Shelf:
+        with self._lock:
+            if self._closed:
+                raise ManagerClosed("the pool of SDK clients is closed: get a new manager after close()")
+            for loop in [loop for loop in self._shelves if loop.is_closed()]:
+                self._shelves.pop(loop).abandon()
+            shelf = Shelf(self._adapter, list(self._keys), self._open, self._options, self._clock)
+            self._shelves[asyncio.get_running_loop()] = shelf
+            return shelf
+
+    def _open(self, key_id: str) -> Any:
+        secret = self._keys[key_id].get_secret_value()
+        return self._adapter.open_client(api_key=secret, base_url=self._base_url, timeout=self._timeout)
+
+    @asynccontextmanager
+    async def _patience(self, key_id: str, health: Health) -> AsyncIterator[None]:
+        limit = self._options.acquire_timeout
+        patience = asyncio.timeout(limit)
+        try:
+            async with patience:
+                yield
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            reason = "every client is busy: raise pool.max_size (one per API key) or pool.acquire_timeout"
+            if health.in_a_row >= ERRORS_IN_A_ROW:
+                reason = f"{health.in_a_row} calls in a row got no answer: check base_url and the network"
+            raise PoolExhausted(
+                f"Could not acquire client within timeout ({limit:g} s, key {key_id}): {reason}"
+            ) from None
+
+    async def _next_trial(self, health: Health) -> bool:
+        while (trial := health.admit(self._clock())) is None:
+            await asyncio.sleep(min(_LOOK_AGAIN_S, max(health.out_for(self._clock()), 0.001)))
+        return trial

@@ -1,0 +1,29 @@
+-- key_switch: take an API key out of service for the whole fleet, or put it back.
+--
+-- KEYS[1]  pool        hash   small records: outages
+-- ARGV[1]  key         key id
+-- ARGV[2]  action      "pause" or "resume"
+-- ARGV[3]  pause_ms    how long, in ms; 0 is until it is resumed
+-- ARGV[4]  reason      for people: no quotes
+--
+-- returns      {number of keys out of service}
+--
+-- invariants   Pausing or resuming twice changes nothing.
+
+local time = redis.call("TIME")
+local raw = redis.call("HMGET", KEYS[1], "outages", "meta")
+local outages = raw[1] and cjson.decode(raw[1]) or {}
+local offset = raw[2] and cjson.decode(raw[2])[5] or 0
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + offset
+if ARGV[2] == "pause" then
+    local pause_ms = tonumber(ARGV[3])
+    outages[ARGV[1]] = { pause_ms > 0 and now + pause_ms or 0, ARGV[4] }
+else
+    outages[ARGV[1]] = nil
+end
+local out = {}
+for key, outage in pairs(outages) do
+    out[#out + 1] = string.format('"%s":[%.0f,"%s"]', key, outage[1], outage[2])
+end
+redis.call("HSET", KEYS[1], "outages", "{" .. table.concat(out, ",") .. "}")
+return { #out }

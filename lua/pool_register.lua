@@ -1,0 +1,75 @@
+-- pool_register: make a process known to a pool, with its keys, limits and the leases it holds.
+--
+-- KEYS[1]  pool        hash   small records: lib/records, lib/registry
+-- KEYS[2]  tickets     hash   id -> live ticket
+-- KEYS[3]  index       zset   lines, heads, leases
+-- KEYS[4]  expiries    zset   ticket id, by the lease clock in ms
+-- KEYS[5]  ended       hash   id -> how it ended, even minutes
+-- KEYS[6]  ended       hash   id -> how it ended, odd minutes
+-- ARGV[1]  process     id of the caller
+-- ARGV[2]  epoch       random, for a pool that is new or lost its state
+-- ARGV[3]  mailboxes   prefix of the mailbox of a process
+-- ARGV[4]  offer       JSON: known_epoch, known_fence, is_lost, ttl_ms, version, source, force,
+--                      domains, keys, keyset, keyset_keys, info, leases: lib/registry, lib/recovery
+--
+-- returns      {"ok", epoch, fence, now, {domain, "applied" | "same" | "kept", ...}}
+--
+-- invariants   Registering twice changes nothing.
+--              After lost writes no level is above 0, and what is in flight is charged again.
+--              An old process cannot roll back what a newer configuration has set.
+
+--@include lib/clock
+--@include lib/limit
+--@include lib/bucket
+--@include lib/charge
+--@include lib/records
+--@include lib/processes
+--@include lib/tickets
+--@include lib/lines
+--@include lib/output
+--@include lib/choice
+--@include lib/leases
+--@include lib/registry
+--@include lib/keysets
+--@include lib/recovery
+--@include lib/save
+
+local offer = cjson.decode(ARGV[4])
+local exists = open_pool(ARGV[1])
+pool.ttl = offer.ttl_ms
+local lost = nil
+if not exists then
+    create_pool(ARGV[2], offer.known_epoch)
+    lost = offer.known_epoch ~= "" and offer.known_epoch or nil
+else
+    lost = lost_epoch(offer.known_epoch, offer.known_fence, offer.is_lost)
+    if lost then
+        declare_lost(offer.known_epoch, ARGV[2])
+    end
+end
+local is_survivor = lost ~= nil or (offer.known_epoch ~= "" and offer.known_epoch == pool.predecessor)
+pool.fence = math.max(pool.fence, offer.known_fence)
+local outcome = {}
+for _, domain in ipairs(offer.domains) do
+    outcome[#outcome + 1] = domain[1]
+    outcome[#outcome + 1] = apply_domain(offer, domain, is_survivor)
+end
+local moved = false
+for _, key in ipairs(offer.keys) do
+    moved = apply_key(offer, key[1], key[2]) or moved
+end
+write_keyset(offer.keyset, offer.keyset_keys)
+if moved then
+    rejoin_keysets()
+end
+if processes[pool.caller] and processes[pool.caller][3] > 0 then
+    unpark(pool.caller)
+end
+processes[pool.caller] = { pool.presence, 0, 0, dirty = true }
+redis.call("HSET", KEYS[1], "info|" .. pool.caller, offer.info)
+for _, lease in ipairs(offer.leases) do
+    reassert(lease)
+end
+save()
+touch()
+return { "ok", pool.epoch, pool.fence, pool.now, outcome }

@@ -1,0 +1,46 @@
+-- pool_snapshot: everything about a pool that people ask for, at one moment.
+--
+-- KEYS[1]  pool        hash   small records: lib/records, lib/registry
+-- KEYS[2]  tickets     hash   id -> live ticket
+-- KEYS[3]  index       zset   lines, heads, leases
+-- KEYS[4]  expiries    zset   ticket id, by the lease clock in ms
+-- KEYS[5]  ended       hash   id -> how it ended, even minutes
+-- KEYS[6]  ended       hash   id -> how it ended, odd minutes
+-- ARGV[3]  mailboxes   prefix of the mailbox of a process (1 and 2 are unused)
+--
+-- returns      JSON: epoch, fence, leases, waiting, domains, keys, queues, processes; amounts, not
+--              units; times in ms, relative to now; an empty string when there is no pool
+--
+-- invariants   It changes nothing.
+
+--@include lib/clock
+--@include lib/bucket
+--@include lib/charge
+--@include lib/records
+--@include lib/processes
+--@include lib/tickets
+--@include lib/lines
+--@include lib/choice
+--@include lib/keysets
+--@include lib/overview
+
+if not open_pool("") then
+    return ""
+end
+local fields = fields_by_kind()
+local waiting = 0
+local queues = queue_views()
+for _, queue in ipairs(queues) do
+    waiting = waiting + queue.waiting
+end
+return cjson.encode({
+    epoch = pool.epoch,
+    fence = pool.fence,
+    ttl_ms = pool.ttl,
+    leases = redis.call("ZCARD", KEYS[4]),
+    waiting = waiting,
+    domains = domain_views(fields.limits),
+    keys = key_views(fields.key),
+    queues = queues,
+    processes = process_views(fields.process),
+})

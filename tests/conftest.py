@@ -1,0 +1,50 @@
+"""What the tests share: real servers, namespaces, and the simulated provider in its own process."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import redis
+
+from llm_fleet.embedded import PrivateServer
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PrivateServer]:
+    """A real server for all tests of this process; not to be killed (see `own_server`)."""
+    with PrivateServer.start() as running:
+        yield running
+
+
+@pytest.fixture
+def redis_url(server: PrivateServer) -> str:
+    """Url of `server`, which is empty now."""
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+    return server.url
+
+
+@pytest.fixture
+def own_server() -> Iterator[Callable[..., PrivateServer]]:
+    """Starts servers of this test alone: `own_server()`; takes what `PrivateServer.start` takes."""
+    with ExitStack() as running:
+        yield lambda **options: running.enter_context(PrivateServer.start(**options))
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A namespace that no other test uses."""
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def simulator() -> Iterator[Callable[[dict[str, Any]], Any]]:
+    """Starts simulated providers: `simulator({"accounts": …})` gives `.url` and `.books()`."""
+    from llm_fleet.simulator import run_simulator
+
+    with ExitStack() as running:
+        yield lambda config: running.enter_context(run_simulator(config))
