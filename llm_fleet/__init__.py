@@ -1,1 +1,1 @@
-"""One careful LLM client out of many processes."""
+"""llm_fleet: many processes call LLM providers as if one careful client did it."""

@@ -1,117 +1,39 @@
-"""The sections of the config as pydantic models. Knows no file and no environment."""
+"""A provider in the config: its keys, limits and settings. Knows no file and no environment."""
 
 from __future__ import annotations
 
-import difflib
-import re
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
 from pydantic.json_schema import SkipJsonSchema
-from pydantic_core import PydanticCustomError
 
+from .config_fields import (
+    Amount,
+    BurstSeconds,
+    ChargeRule,
+    Count,
+    Jitter,
+    Name,
+    Resource,
+    Seconds,
+    Section,
+    Temperature,
+)
 from .models import key_id
 
 __all__ = [
+    "SHARED_LANE",
     "AccountConfig",
     "ApiKey",
-    "ChargeRule",
-    "GlobalConfig",
-    "PoolConfig",
     "ProviderConfig",
     "RateLimitConfig",
-    "RedisConfig",
-    "Resource",
-    "Section",
     "SettingsConfig",
-    "closest",
-    "name_problem",
 ]
 
-Resource: TypeAlias = Literal["requests", "input_tokens", "output_tokens", "tokens"]
-ChargeRule: TypeAlias = Literal["at_start", "at_start_adjust", "as_produced"]
 SHARED_LANE = "*"
-REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
-
-
-def closest(word: str, known: list[str]) -> str:
-    """The remedy for a name that is not known: the nearest one, or all of them."""
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
-
-
-def name_problem(name: str) -> str | None:
-    """Why `name` cannot name a provider, account, lane, tenant or tag; None when it can."""
-    if not name or len(name) > 200:
-        return "must have 1 to 200 characters"
-    if "|" in name or any(ord(char) < 32 or ord(char) == 127 for char in name):
-        return "must not contain '|' or control characters"
-    return None
-
-
-def _checked_name(name: str) -> str:
-    problem = name_problem(name)
-    if problem:
-        raise ValueError(problem)
-    return name
-
-
-def _no_bool(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("must be a number, not true or false")
-    return value
-
-
-Name: TypeAlias = Annotated[str, AfterValidator(_checked_name)]
-Count: TypeAlias = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
-Amount: TypeAlias = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=150_000_000_000)]
-Seconds: TypeAlias = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=86_400 * 366, allow_inf_nan=False)]
-
-
-class Section(BaseModel):
-    """A mapping of the config: frozen, its own fields only, a field left empty is not given."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True)
-    names_may_be_secret: ClassVar[bool] = False
-
-    @model_validator(mode="before")
-    @classmethod
-    def _own_fields_only(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        known = [field.alias or name for name, field in cls.model_fields.items() if name != "name"]
-        allowed = {*known, *cls.model_fields}
-        unknown = [str(name) for name in data if name not in allowed]
-        if unknown and cls.names_may_be_secret:
-            raise PydanticCustomError("unknown_field", "an unknown field; known here: " + ", ".join(known))
-        if unknown:
-            raise PydanticCustomError(
-                "unknown_field", "unknown field; " + closest(unknown[0], known), {"field": unknown[0]}
-            )
-        return {name: value for name, value in data.items() if value is not None}
-
-
-class GlobalConfig(Section):
-    """`global`: which provider is meant when none is named, and what is logged."""
-
-    default_provider: str | None = None
-    enable_logging: bool = True
-    log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
-        BeforeValidator(lambda level: level.upper() if isinstance(level, str) else level),
-    ] = "INFO"
-    metrics_enabled: bool = True
-    log_bodies: bool = False
+KINDS = ("anthropic", "openai")
 
 
 class ApiKey(Section):
@@ -122,14 +44,15 @@ class ApiKey(Section):
     key: SecretStr
     account: Name | None = None
 
-    @model_validator(mode="after")
-    def _sendable(self) -> ApiKey:
-        text = self.key.get_secret_value()
-        if not text.strip():
+    @field_validator("key", mode="after")
+    @classmethod
+    def _sendable(cls, key: SecretStr) -> SecretStr:
+        text = key.get_secret_value().strip()
+        if not text:
             raise ValueError("is empty; is its variable set?")
         if not text.isascii() or not text.isprintable():
             raise ValueError("holds a character that no HTTP header can carry; was more than the key pasted?")
-        return self
+        return SecretStr(text)
 
     @property
     def key_id(self) -> str:
@@ -141,26 +64,25 @@ class ApiKey(Section):
         """What its limits belong to: the account, else the key alone."""
         return self.account or self.key_id
 
-    def __repr_args__(self) -> list[tuple[str | None, Any]]:
-        return [("key_id", self.key_id), ("account", self.account)]
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        yield "key_id", self.key_id
+        yield "account", self.account
 
 
 def _as_mapping(entry: object) -> object:
-    """A key alone stands for `{key: …}`; blanks and line ends around it are no part of it."""
+    """A key alone stands for `{key: …}`."""
     if isinstance(entry, str):
-        return {"key": entry.strip()}
-    if isinstance(entry, dict) and isinstance(entry.get("key"), str):
-        return {**entry, "key": entry["key"].strip()}
+        return {"key": entry}
     if isinstance(entry, (dict, ApiKey)):
         return entry
     raise ValueError("must be a key in quotes, or {key: …, account: …}")
 
 
 class RateLimitConfig(Section):
-    """Limits of one account (or of one lane of it), as the provider states them.
+    """Limits of one account, or of one lane of it, as the provider states them.
 
-    `burst_seconds`: how much of a minute's limit may come at once, a number or one per
-    resource. With `enforced_as: window` the default is a tenth of the window.
+    `burst_seconds`: how many seconds' worth of a minute limit may come at once, one number or
+    one per resource (default 60; with `enforced_as: window` a tenth of the window).
     """
 
     models: Annotated[list[Name], Field(min_length=1)] | None = None
@@ -171,12 +93,8 @@ class RateLimitConfig(Section):
     requests_per_day: Amount | None = None
     tokens_per_day: Amount | None = None
     max_concurrent_requests: Amount | None = None
-    burst_seconds: Annotated[
-        dict[Resource, Seconds],
-        BeforeValidator(lambda burst: burst if isinstance(burst, dict) else dict.fromkeys(get_args(Resource), burst),
-                        json_schema_input_type=Seconds | dict[Resource, Seconds]),
-    ] = Field(default_factory=dict)
-    jitter_seconds: Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=60)] = 0.5
+    burst_seconds: BurstSeconds = 60.0
+    jitter_seconds: Jitter = 0.5
     enforced_as: Literal["bucket", "window"] = "bucket"
     window_seconds: Seconds | None = None
 
@@ -185,15 +103,21 @@ class RateLimitConfig(Section):
         if not self.amounts() and self.max_concurrent_requests is None:
             raise ValueError("sets no limit; write one (requests_per_minute: …) or drop the entry")
         if self.window_seconds is not None and self.enforced_as != "window":
-            raise ValueError("window_seconds needs `enforced_as: window`")
-        if self.models and self.models[0] == SHARED_LANE:
-            raise ValueError("models must not begin with '*': leave `models` out for limits of all models together")
-        for resource, burst in self.burst_seconds.items() if self.enforced_as == "window" else ():
-            if burst >= self.window():
-                raise ValueError(
-                    f"burst_seconds of {resource} ({burst:g}) must be below the window ({self.window():g} s)"
-                )
+            raise ValueError("window_seconds needs `enforced_as: window` beside it")
+        if self.models and self.lane == SHARED_LANE:
+            raise ValueError("models must not begin with '*'; for limits of all models together drop `models`")
+        if self.enforced_as == "window":
+            self._refuse_whole_window()
         return self
+
+    def _refuse_whole_window(self) -> None:
+        for resource, period_s in self.amounts():
+            burst, window = self.burst(resource, period_s), self.window(period_s)
+            if burst >= window:
+                raise ValueError(
+                    f"burst_seconds of {resource} is {burst:g}, the whole window of {window:g} s or more:"
+                    " nothing would be left to refill; write less, or leave it out"
+                )
 
     @property
     def lane(self) -> str:
@@ -210,23 +134,27 @@ class RateLimitConfig(Section):
             ("requests", 86_400): self.requests_per_day,
             ("tokens", 86_400): self.tokens_per_day,
         }
-        return {key: amount for key, amount in given.items() if amount is not None}
+        return {limited: amount for limited, amount in given.items() if amount is not None}
 
-    def window(self, period_s: int = 60) -> float:
-        """Length of the provider's window; `window_seconds` speaks of the minute limits."""
-        return self.window_seconds or 60.0 if period_s == 60 else float(period_s)
+    def window(self, period_s: int) -> float:
+        """Seconds of the provider's window; `window_seconds` speaks of the minute limits."""
+        if period_s == 60 and self.window_seconds is not None:
+            return self.window_seconds
+        return float(period_s)
 
-    def burst(self, resource: Resource, period_s: int = 60) -> float:
-        """Seconds of refill that a full bucket holds."""
-        if period_s == 60 and resource in self.burst_seconds:
-            return self.burst_seconds[resource]
+    def burst(self, resource: Resource, period_s: int) -> float:
+        """Seconds of refill that a full bucket holds, before jitter."""
+        given = self.burst_seconds if "burst_seconds" in self.model_fields_set else {}
+        own = given.get(resource) if isinstance(given, dict) else given
+        if period_s == 60 and own is not None:
+            return own
         if self.enforced_as == "window":
             return min(self.window(period_s), period_s) / 10
         return float(period_s)
 
 
 class AccountConfig(Section):
-    """Limits that only one account has; each takes the place of the provider's for the same thing."""
+    """Limits of one account; each takes the place of the provider's limit on the same thing."""
 
     rate_limits: list[RateLimitConfig] = Field(default_factory=list)
 
@@ -234,7 +162,7 @@ class AccountConfig(Section):
 class SettingsConfig(Section):
     """Defaults of a provider's calls. Times are in seconds; `timeout` is per read."""
 
-    temperature: Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=2)] | None = None
+    temperature: Temperature | None = None
     max_tokens: Amount = 4096
     timeout: Seconds = 60.0
     call_timeout: Seconds | None = None
@@ -245,11 +173,16 @@ class SettingsConfig(Section):
     count: Literal["estimate", "native"] = "estimate"
 
 
+def _without_default(schema: dict[str, Any]) -> None:
+    """The default of `kind` is the provider's name, which no schema can say."""
+    schema.pop("default", None)
+
+
 class ProviderConfig(Section):
     """One pool: a provider, its keys and what they may do. `name` comes from the mapping."""
 
-    name: SkipJsonSchema[Annotated[str, Field(pattern=r"^[^{}|:\x00-\x20\x7f]{1,100}$")]]
-    kind: Literal["anthropic", "openai"]
+    name: SkipJsonSchema[str] = ""
+    kind: Literal["anthropic", "openai"] = Field("anthropic", json_schema_extra=_without_default)
     base_url: str | None = None
     api_keys: Annotated[
         list[Annotated[ApiKey, BeforeValidator(_as_mapping, json_schema_input_type=str | ApiKey)]],
@@ -261,4 +194,70 @@ class ProviderConfig(Section):
     settings: SettingsConfig = SettingsConfig()
     charge: dict[Resource, ChargeRule] = Field(default_factory=dict)
     trace_headers: bool = False
-    limits_source: SkipJsonSchema[str] = ""
+    _limits_source: str = PrivateAttr("")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_is_name(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("kind"):
+            return data
+        if data.get("name") not in KINDS:
+            raise ValueError("kind is missing: write which protocol it speaks, `kind: openai` or `kind: anthropic`")
+        return {**data, "kind": data["name"]}
+
+    @field_validator("base_url")
+    @classmethod
+    def _web_address(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        if url is not None and "@" in url.partition("://")[2].partition("/")[0]:
+            raise ValueError("must not carry a user or password; the key belongs in api_keys")
+        return url
+
+    @field_validator("charge")
+    @classmethod
+    def _produced_is_output(cls, charge: dict[Resource, ChargeRule]) -> dict[Resource, ChargeRule]:
+        for resource, rule in charge.items():
+            if rule == "as_produced" and resource != "output_tokens":
+                raise ValueError(f"{resource} cannot be charged as_produced; only output_tokens are produced")
+        return charge
+
+    @property
+    def default_model(self) -> str | None:
+        """The first of `models`; None when the config names none."""
+        return self.models[0] if self.models else None
+
+    def entries(self) -> list[RateLimitConfig]:
+        """Every entry of limits, the accounts' own last."""
+        own = [entry for account in self.accounts.values() for entry in account.rate_limits]
+        return [*self.rate_limits, *own]
+
+    def patterns(self) -> dict[str, list[str]]:
+        """Lanes in the order in which they are tried: lane -> patterns of its models."""
+        lanes: dict[str, list[str]] = {}
+        for entry in self.entries():
+            if entry.models:
+                lanes.setdefault(entry.lane, entry.models)
+        return lanes
+
+    def lane(self, model: str) -> str:
+        """The lane that `model` is charged to besides `*`; `*` when no pattern fits."""
+        for lane, patterns in self.patterns().items():
+            if any(fnmatchcase(model, pattern) for pattern in patterns):
+                return lane
+        return SHARED_LANE
+
+    def domains(self) -> dict[str, str]:
+        """Key id -> the domain whose limits it draws from."""
+        return {key.key_id: key.domain for key in self.api_keys}
+
+    def with_limits(self, limits: Sequence[RateLimitConfig], *, source: str) -> ProviderConfig:
+        """This provider with other limits for all its accounts; `source` says whose they are."""
+        changed = self.model_copy(update={"rate_limits": list(limits), "accounts": {}})
+        changed._limits_source = source
+        return changed
+
+    @property
+    def limits_source(self) -> str:
+        """Where `rate_limits` stands: a YAML path, or who replaced it."""
+        return self._limits_source or f"providers.{self.name}.rate_limits"

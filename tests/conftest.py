@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from llm_fleet.embedded import PrivateServer
+from llm_fleet.store import Store, StoreOptions
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +34,20 @@ def own_server() -> Iterator[Callable[..., PrivateServer]]:
     """Starts servers of this test alone: `own_server()`; takes what `PrivateServer.start` takes."""
     with ExitStack() as running:
         yield lambda **options: running.enter_context(PrivateServer.start(**options))
+
+
+@pytest.fixture
+async def open_store() -> AsyncIterator[Callable[..., Store]]:
+    """Opens stores: `open_store(url, command_timeout_s=…)`; closed at the end."""
+    opened: list[Store] = []
+
+    def open_one(url: str, **options: Any) -> Store:
+        opened.append(Store(StoreOptions(url, **options)))
+        return opened[-1]
+
+    yield open_one
+    for store in opened:
+        await store.close()
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ ROW = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
 
 INDEPENDENT = {"middleware", "providers", "cli", "contrib"}
 """Packages whose files do not import each other …"""
-SHARED = {"providers": {"adapter", "failures"}, "cli": {"render"}}
+SHARED = {"providers": {"adapter", "failures", "streams"}, "cli": {"render"}}
 """… except what lies below them in the same package. `__init__` and `registry` bring them together."""
 TOGETHER = {"__init__", "registry"}
 

@@ -17,7 +17,7 @@ from typing import IO
 
 from ..errors import CoordinationError
 
-__all__ = ["Address", "Plan", "Running", "ask"]
+__all__ = ["Address", "Plan", "Running"]
 
 LEASH = Path(__file__).with_name("leash.py")
 START_TIMEOUT_S = 10.0
@@ -27,22 +27,24 @@ Address = tuple[str, int] | str
 """Host and port, or the path of a unix socket."""
 
 
-def ask(address: Address, *commands: tuple[str, ...]) -> str:
-    """Send `commands` over a connection of their own; the first line of the last reply.
+def _ask(address: Address, *commands: tuple[str, ...], timeout_s: float = ANSWER_TIMEOUT_S) -> str:
+    """Send `commands` over a connection of their own; the last reply, a line or a text.
 
     Raises:
         OSError: nobody listens there, or no answer came in time.
     """
     family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as connection:
-        connection.settimeout(ANSWER_TIMEOUT_S)
+        connection.settimeout(timeout_s)
         connection.connect(address)
         with connection.makefile("rb") as replies:
-            line = b""
+            reply = b""
             for command in commands:
                 connection.sendall(b"*%d\r\n" % len(command) + b"".join(map(_bulk, command)))
-                line = replies.readline()
-    return line.decode().strip()
+                reply = replies.readline()
+                if reply.startswith(b"$"):
+                    reply = replies.read(int(reply[1:]) + len(b"\r\n"))
+    return reply.decode().strip()
 
 
 def _bulk(word: str) -> bytes:
@@ -85,12 +87,12 @@ class Plan:
         self._wait_until_it_answers(running, log)
         return running
 
-    def ping(self) -> bool:
-        """Whether a server with our password answers at the address."""
+    def ask(self, *command: str, timeout_s: float = ANSWER_TIMEOUT_S) -> str:
+        """Ask the server one thing; "" when it does not answer."""
         login = [("AUTH", self.password)] if self.password else []
         with contextlib.suppress(OSError):
-            return ask(self.address, *login, ("PING",)) == "+PONG"
-        return False
+            return _ask(self.address, *login, command, timeout_s=timeout_s)
+        return ""
 
     def _all_settings(self, log: Path) -> list[tuple[str, str]]:
         fixed = {
@@ -108,7 +110,8 @@ class Plan:
 
     def _wait_until_it_answers(self, running: Running, log: Path) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not self.ping():
+        itself = f"\r\nprocess_id:{running.pid}\r\n"  # not another server that has the port already
+        while itself not in self.ask("INFO", "server", timeout_s=0.5):
             if running.ended(within_s=0.01) or time.monotonic() > deadline:
                 running.kill()
                 last = " / ".join(log.read_text(errors="replace").strip().splitlines()[-2:])

@@ -16,7 +16,7 @@ from typing import IO
 
 from ..errors import CoordinationError
 from .binary import ServerBinary, find_server
-from .launch import Plan, Running, ask
+from .launch import Plan, Running
 
 __all__ = ["PrivateServer"]
 
@@ -83,6 +83,10 @@ class PrivateServer:
         return self._running.pid
 
     @property
+    def password(self) -> str:
+        return self._plan.password
+
+    @property
     def directory(self) -> Path:
         """Where it keeps its log; gone after `stop()`."""
         return self._plan.directory
@@ -133,10 +137,9 @@ class PrivateServer:
         shutil.rmtree(self._plan.directory, ignore_errors=True)
 
     def _save(self) -> None:
-        login = [("AUTH", self._plan.password)] if self._plan.password else []
-        answer = ask(self._plan.address, *login, ("SAVE",))
+        answer = self._plan.ask("SAVE")
         if answer != "+OK":
-            raise CoordinationError(f"{self.description} could not save its data: {answer}")
+            raise CoordinationError(f"{self.description} could not save its data: {answer or 'no answer'}.")
 
     def __enter__(self) -> PrivateServer:
         return self

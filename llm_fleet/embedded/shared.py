@@ -21,6 +21,8 @@ from .launch import Plan
 
 __all__ = ["SharedServer"]
 
+LONGEST_PATH = 85  # of the directory; a socket's path may have 103 bytes on macOS, 107 on Linux
+
 
 @dataclass(slots=True, eq=False)
 class SharedServer:
@@ -70,7 +72,7 @@ def _start_unless_it_runs(directory: Path, address: Path) -> str:
         address=str(address),
         settings={"port": "0", "unixsocket": f'"{address}"', "unixsocketperm": "700"},
     )
-    if plan.ping():
+    if plan.ask("PING") == "+PONG":
         return f"{origin.read_text()} (already running)"
     binary = find_server()
     address.unlink(missing_ok=True)
@@ -95,6 +97,10 @@ def _own_directory(name: str) -> Path:
                 f"{path} must be a directory of this user alone (mode 0700). Remove it, point "
                 f"XDG_RUNTIME_DIR or TMPDIR elsewhere, or set redis.url to a server of your own."
             )
+    if len(str(directory)) > LONGEST_PATH:
+        raise ConfigError(
+            f"{directory} is too long for a unix socket: point XDG_RUNTIME_DIR or TMPDIR elsewhere."
+        )
     return directory
 
 

@@ -16,8 +16,8 @@ from .values import Settlement
 
 __all__ = ["Heartbeat", "beat"]
 
-TICK_S = 0.25
-QUEUED_INTERVAL_S = 1.0
+TICK_S = 0.1
+QUEUED_INTERVAL_S = 0.6
 
 
 class Heartbeat:

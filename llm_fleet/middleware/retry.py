@@ -8,15 +8,17 @@ ticket of its own.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random as _random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import cast
 
 from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt, stop_any
 
 from ..chain import Handler
-from ..errors import ProviderError
+from ..errors import LLMFleetError, ProviderError
 from ..models import Call, Response
 
 __all__ = ["Retry"]
@@ -47,19 +49,25 @@ class Retry:
         self._random = random
 
     async def __call__(self, call: Call, call_next: Handler) -> Response:
-        attempts = call.attempt - 1
+        try:
+            return await _attempt(call, call_next, call.attempt)
+        except LLMFleetError as error:
+            if not _may_retry(call, error):
+                raise
+            return await self._go_on(call, call_next, error)
+
+    async def _go_on(self, call: Call, call_next: Handler, first: LLMFleetError) -> Response:
+        # tenacity is given the first attempt's error: calls that succeed do not pay for it.
+        outcomes = itertools.chain([first], itertools.repeat(None))
+        numbers = itertools.count(call.attempt)
 
         async def attempt() -> Response:
-            nonlocal attempts
-            attempts += 1
-            try:
-                return await call_next(replace(call, attempt=attempts))
-            except ProviderError as error:
-                error.attempts = attempts
-                raise
+            number = next(numbers)
+            if (error := next(outcomes)) is not None:
+                raise error
+            return await _attempt(call, call_next, number)
 
-        response = await self._retrying(call)(attempt)
-        return response if response.attempts == attempts else replace(response, attempts=attempts)
+        return cast(Response, await self._retrying(call)(attempt))
 
     def _retrying(self, call: Call) -> AsyncRetrying:
         return AsyncRetrying(
@@ -74,6 +82,15 @@ class Retry:
         ceiling = min(self._cap_s, self._base_s * 2.0 ** min(state.attempt_number - 1, 60))
         retry_after: float | None = getattr(_error_of(state), "retry_after", None)
         return max(self._random() * ceiling, retry_after or 0.0)
+
+
+async def _attempt(call: Call, call_next: Handler, number: int) -> Response:
+    try:
+        response = await call_next(replace(call, attempt=number))
+    except ProviderError as error:
+        error.attempts = number
+        raise
+    return response if response.attempts == number else replace(response, attempts=number)
 
 
 def _error_of(state: RetryCallState) -> BaseException | None:

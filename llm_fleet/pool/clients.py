@@ -13,9 +13,17 @@ import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError, ManagerClosed, PoolExhausted
+from ..errors import (
+    ConfigError,
+    ManagerClosed,
+    PoolExhausted,
+    ProviderError,
+    ProviderUnavailable,
+    StreamInterrupted,
+)
 from .health import ERRORS_IN_A_ROW, Health
 from .shelf import Shelf
 
@@ -33,28 +41,22 @@ _inherited: list[object] = []
 """What a fork left in the child: kept, since finalizers there would touch the parent's sockets."""
 
 
+@dataclass(eq=False, repr=False)
 class ClientPool:
     """The SDK clients of one provider entry, per API key.
 
-    `options` are the `pool` section of the config, `timeout` is the provider's (per read).
+    `keys` are the API keys by key id, `options` the `pool` section of the config; `timeout`, in
+    seconds, is the provider's and bounds each read.
     """
 
-    def __init__(
-        self,
-        adapter: Adapter,
-        keys: Mapping[str, SecretStr],
-        options: PoolConfig,
-        *,
-        base_url: str | None = None,
-        timeout: float = 60.0,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._adapter = adapter
-        self._keys = dict(keys)
-        self._options = options
-        self._base_url = base_url
-        self._timeout = timeout
-        self._clock = clock
+    adapter: Adapter
+    keys: Mapping[str, SecretStr]
+    options: PoolConfig
+    base_url: str | None = None
+    timeout: float = 60.0
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._closed = False
         self._start_afresh()
@@ -63,13 +65,15 @@ class ClientPool:
     async def client(self, key_id: str) -> AsyncIterator[Any]:
         """The SDK client of a key, for one call; any number of calls share it.
 
+        How the call inside ends tells about the key's health: no answer is a failure.
+
         Raises:
             PoolExhausted: none became free, or the key stayed out of service, within
                 `pool.acquire_timeout` seconds.
         """
         shelf = self._shelf(key_id)
         health = self._health[key_id]
-        trial = health.admit(self._clock())
+        trial = health.admit(self.clock())
         client = shelf.take(key_id) if trial is not None and not shelf.turn.locked() else None
         try:
             if client is None:
@@ -78,6 +82,10 @@ class ClientPool:
                     client = await shelf.take_in_turn(key_id)
             await shelf.close_discarded()
             yield client.sdk
+            self.succeeded(key_id)
+        except ProviderError as error:
+            self._learn(key_id, error)
+            raise
         finally:
             if trial:
                 health.trial = False
@@ -85,16 +93,19 @@ class ClientPool:
                 shelf.give_back(client)
 
     def failed(self, key_id: str) -> None:
-        """A call of this key got no answer: three such errors in a row take its client out."""
-        self._health[key_id].failed(self._clock())
+        """A call of this key got no answer: three such errors in a row take its client out.
+
+        `client` reports by itself; this is for calls that are made outside of it.
+        """
+        self._health[key_id].failed(self.clock())
 
     def succeeded(self, key_id: str) -> None:
-        """A call of this key was answered, be it with an error."""
+        """A call of this key was answered, be it with an error; `client` reports this too."""
         self._health[key_id].succeeded()
 
     def status(self) -> dict[str, Any]:
         """This process's SDK clients; `error_count` counts the calls that got no answer."""
-        now = self._clock()
+        now = self.clock()
         clients = [client for shelf in list(self._shelves.values()) for client in shelf.clients()]
         out = {key for key, health in self._health.items() if health.out_for(now) > 0}
         return {
@@ -120,17 +131,23 @@ class ClientPool:
             elif loop.is_running():
                 loop.call_soon_threadsafe(shelf.close_soon)
 
+    def _learn(self, key_id: str, error: ProviderError) -> None:
+        if error.status is not None:
+            self.succeeded(key_id)
+        elif isinstance(error, ProviderUnavailable | StreamInterrupted):
+            self.failed(key_id)
+
     def _start_afresh(self) -> None:
         self._pid = os.getpid()
         self._shelves: dict[asyncio.AbstractEventLoop, Shelf] = {}
-        self._health = {key_id: Health() for key_id in self._keys}
+        self._health = {key_id: Health() for key_id in self.keys}
 
     def _shelf(self, key_id: str) -> Shelf:
         if self._pid != os.getpid():
             _inherited.append(self._shelves)
             self._lock = threading.Lock()
             self._start_afresh()
-        if key_id not in self._keys:
+        if key_id not in self.keys:
             raise ConfigError(f"no API key {key_id!r} in this process: see `api_keys` of the provider")
         shelf = self._shelves.get(asyncio.get_running_loop())
         return shelf if shelf is not None and not self._closed else self._new_shelf()
@@ -141,17 +158,17 @@ class ClientPool:
                 raise ManagerClosed("the pool of SDK clients is closed: get a new manager after close()")
             for loop in [loop for loop in self._shelves if loop.is_closed()]:
                 self._shelves.pop(loop).abandon()
-            shelf = Shelf(self._adapter, list(self._keys), self._open, self._options, self._clock)
+            shelf = Shelf(self.adapter, list(self.keys), self._open, self.options, self.clock)
             self._shelves[asyncio.get_running_loop()] = shelf
             return shelf
 
     def _open(self, key_id: str) -> Any:
-        secret = self._keys[key_id].get_secret_value()
-        return self._adapter.open_client(api_key=secret, base_url=self._base_url, timeout=self._timeout)
+        secret = self.keys[key_id].get_secret_value()
+        return self.adapter.open_client(api_key=secret, base_url=self.base_url, timeout=self.timeout)
 
     @asynccontextmanager
     async def _patience(self, key_id: str, health: Health) -> AsyncIterator[None]:
-        limit = self._options.acquire_timeout
+        limit = self.options.acquire_timeout
         patience = asyncio.timeout(limit)
         try:
             async with patience:
@@ -167,6 +184,6 @@ class ClientPool:
             ) from None
 
     async def _next_trial(self, health: Health) -> bool:
-        while (trial := health.admit(self._clock())) is None:
-            await asyncio.sleep(min(_LOOK_AGAIN_S, max(health.out_for(self._clock()), 0.001)))
+        while (trial := health.admit(self.clock())) is None:
+            await asyncio.sleep(min(_LOOK_AGAIN_S, max(health.out_for(self.clock()), 0.001)))
         return trial

@@ -1,6 +1,6 @@
-"""What an adapter is, and what both vendors' adapters need: the values of a stream and of a request.
+"""What an adapter is, and what the vendors' adapters share: opening clients, reading streams.
 
-Knows the library's own values and no vendor; vendor errors are translated in `failures`.
+Knows the library's own values and no vendor; errors are translated in `failures`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,19 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from ..models import Call, Response, Usage
+from .failures import incomplete, unreadable
 
-__all__ = ["Adapter", "Emission", "http_client", "mark_sent", "per_read", "tool_arguments", "warn_once"]
+__all__ = [
+    "Adapter",
+    "Emission",
+    "Fold",
+    "folded",
+    "http_client",
+    "mark_sent",
+    "per_read",
+    "tool_arguments",
+    "warn_once",
+]
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +109,45 @@ class Emission:
             self._reported = output_tokens
             if self._lease is not None:
                 self._lease.progress(output_tokens)
+
+
+class Fold(Protocol):
+    """Puts the events of a stream together."""
+
+    @property
+    def complete(self) -> bool:
+        """The vendor's own end marker came; without it a clean end is a broken stream."""
+        ...
+
+    @property
+    def whole(self) -> Any:
+        """What an answer in one piece would have been."""
+        ...
+
+    def add(self, event: Any) -> str: ...
+
+
+async def folded(stream: Any, fold: Fold, emission: Emission, call: Call) -> Any:
+    """Show the text of a stream as it comes; gives the whole answer. Whatever happens, it is closed."""
+    try:
+        async with stream:
+            async for event in stream:
+                text = _readable(fold, event, emission, call)
+                if text:
+                    await emission.show(text)
+    except Exception:
+        if not fold.complete:
+            raise
+    if not fold.complete:
+        raise incomplete(call, emission)
+    return fold.whole
+
+
+def _readable(fold: Fold, event: Any, emission: Emission, call: Call) -> str:
+    try:
+        return fold.add(event)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise unreadable(call, f"an event of another shape ({type(error).__name__})", emission) from error
 
 
 def mark_sent(call: Call) -> None:

@@ -7,9 +7,8 @@ from typing import Any
 from ..errors import RequestRefused
 from ..models import Call, Content, MessageRole, Response, ToolCall, Usage
 from ..profiles import profile_for
-from .adapter import Emission, http_client, mark_sent, per_read, tool_arguments, warn_once
-from .failures import Answer, Fault, judge, refused_arguments, translated, unreadable
-from .streams import folded
+from .adapter import Emission, folded, http_client, mark_sent, per_read, tool_arguments, warn_once
+from .failures import Answer, Fault, judge, refused_arguments, translated, unreadable, without_answer
 
 __all__ = ["AnthropicAdapter"]
 
@@ -244,5 +243,5 @@ def _fault_of(error: Exception) -> Fault | None:
         said = error.api_message or ""
         return judge(Answer(status, error.error_code or error.type, said, headers), _PROFILE)
     if isinstance(error, anthropic.APIError):
-        return Fault.without_answer(error)
+        return without_answer(error)
     return None

@@ -14,9 +14,8 @@ from typing import Any
 from ..errors import RequestRefused
 from ..models import Call, Message, MessageRole, Response, ToolCall, Usage
 from ..profiles import profile_for
-from .adapter import Emission, http_client, mark_sent, per_read, tool_arguments, warn_once
-from .failures import Answer, Fault, judge, refused_arguments, translated, unreadable
-from .streams import folded
+from .adapter import Emission, folded, http_client, mark_sent, per_read, tool_arguments, warn_once
+from .failures import Answer, Fault, judge, refused_arguments, translated, unreadable, without_answer
 
 __all__ = ["OpenAIAdapter"]
 
@@ -236,7 +235,7 @@ def _fault_of(error: Exception) -> Fault | None:
         answer = Answer(error.status_code, error.code or error.type, _said(error.body), error.response.headers)
         return judge(answer, _PROFILE)
     if isinstance(error, openai.APIConnectionError):
-        return Fault.without_answer(error)
+        return without_answer(error)
     if isinstance(error, openai.APIError):
         return _in_stream(error)
     return None

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .account import Account, Denial
-from .dialect import Answer, Ask, Headers, Malformed, Problem
+from .dialect import Answer, Ask, Headers, Problem, Refusal
 from .tokens import count_input_tokens
 
 __all__ = ["Anthropic", "rfc3339"]
@@ -66,7 +66,7 @@ class Anthropic:
 
     def understand(self, body: Any) -> Ask:
         if not isinstance(body, dict):
-            raise Malformed("Input should be a valid dictionary")
+            raise Refusal(Problem(400, "Input should be a valid dictionary"))
         for field, kind in _REQUIRED.items():
             _require(body, field, kind)
         return Ask(
@@ -84,6 +84,9 @@ class Anthropic:
             f"(org: simulated, model: {ask.model}). For details, refer to: "
             "https://docs.claude.com/en/api/rate-limits.",
         )
+
+    def counted(self, input_tokens: int) -> dict[str, Any]:
+        return {"input_tokens": input_tokens}
 
     def problem_body(self, problem: Problem, number: int) -> dict[str, Any]:
         kind = problem.type or _ERROR_TYPES.get(problem.status, "api_error")
@@ -156,14 +159,14 @@ class Anthropic:
 
 def _require(body: dict[str, Any], field: str, kind: type) -> None:
     if field not in body:
-        raise Malformed(f"{field}: Field required")
+        raise Refusal(Problem(400, f"{field}: Field required"))
     value = body[field]
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise Malformed(f"{field}: Input should be a valid {kind.__name__}")
+        raise Refusal(Problem(400, f"{field}: Input should be a valid {kind.__name__}"))
     if field == "max_tokens" and value < 1:
-        raise Malformed("max_tokens: must be greater than or equal to 1")
+        raise Refusal(Problem(400, "max_tokens: must be greater than or equal to 1"))
     if field == "messages" and not value:
-        raise Malformed("messages: at least one message is required")
+        raise Refusal(Problem(400, "messages: at least one message is required"))
 
 
 def _event(event: str, **data: Any) -> bytes:

@@ -19,6 +19,7 @@ __all__ = ["Books", "Row"]
 class Row:
     """One request. `key` is the index of the key in its account; the key itself is not kept."""
 
+    number: int
     t: float
     dialect: str
     account: str | None = None

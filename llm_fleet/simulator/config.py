@@ -17,12 +17,24 @@ from pydantic import (
 
 from .chance import Spread
 
-__all__ = ["AccountConfig", "Fault", "SimulatorConfig", "SimulatorConfigError", "parse_config", "parse_faults"]
+__all__ = [
+    "AccountConfig",
+    "Fault",
+    "SimulatorConfig",
+    "SimulatorConfigError",
+    "SimulatorError",
+    "parse_config",
+    "parse_faults",
+]
 
 Count = Annotated[int, Field(ge=1, strict=True)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 SpreadField = Annotated[Spread, BeforeValidator(Spread.parse)]
 BurstSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class SimulatorError(RuntimeError):
+    """The simulator cannot run, or does not answer."""
 
 
 class SimulatorConfigError(ValueError):

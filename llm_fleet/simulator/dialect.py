@@ -8,13 +8,9 @@ from typing import Any, Protocol
 
 from .account import Account, Denial
 
-__all__ = ["Answer", "Ask", "Dialect", "Headers", "Malformed", "Problem"]
+__all__ = ["Answer", "Ask", "Dialect", "Headers", "Problem", "Refusal"]
 
 Headers = list[tuple[bytes, bytes]]
-
-
-class Malformed(Exception):
-    """The request cannot be understood; the message is what the vendor says about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +45,14 @@ class Problem:
     code: str | None = None
 
 
+class Refusal(Exception):
+    """The request cannot even be considered; `problem` says why."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
 class Dialect(Protocol):
     """One vendor's way to ask, to answer, to refuse and to tell the limits."""
 
@@ -65,11 +69,15 @@ class Dialect(Protocol):
         """Read a request.
 
         Raises:
-            Malformed: something that the vendor requires is missing or of the wrong type.
+            Refusal: something that the vendor requires is missing or of the wrong type.
         """
         ...
 
     def denied(self, denial: Denial, ask: Ask) -> Problem: ...
+
+    def counted(self, input_tokens: int) -> dict[str, Any]:
+        """The answer to a request to count its input."""
+        ...
 
     def problem_body(self, problem: Problem, number: int) -> dict[str, Any]: ...
 

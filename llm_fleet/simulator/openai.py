@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .account import Account, Denial
-from .dialect import Answer, Ask, Headers, Malformed, Problem
+from .dialect import Answer, Ask, Headers, Problem, Refusal
 from .tokens import count_input_tokens
 
 __all__ = ["OpenAI", "go_duration"]
@@ -61,7 +61,7 @@ class OpenAI:
 
     def unauthorized(self, api_key: str | None) -> Problem:
         if api_key is None:
-            return Problem(401, "You didn't provide an API key.", "invalid_request_error")
+            return Problem(401, "You didn't provide an API key.")
         shown = api_key[:3] + "*" * 12 + api_key[-4:]
         return Problem(
             401,
@@ -75,12 +75,12 @@ class OpenAI:
 
     def understand(self, body: Any) -> Ask:
         if not isinstance(body, dict) or not isinstance(body.get("model"), str):
-            raise Malformed("you must provide a model parameter")
+            raise Refusal(Problem(400, "you must provide a model parameter"))
         if not isinstance(body.get("messages"), list) or not body["messages"]:
-            raise Malformed("Missing required parameter: 'messages'.")
+            raise Refusal(Problem(400, "Missing required parameter: 'messages'."))
         limit = body.get("max_completion_tokens", body.get("max_tokens"))
         if limit is not None and (not isinstance(limit, int) or limit < 1):
-            raise Malformed("Invalid value for 'max_completion_tokens': it must be at least 1.")
+            raise Refusal(Problem(400, "Invalid value for 'max_completion_tokens': it must be at least 1."))
         return Ask(
             model=body["model"],
             input_tokens=count_input_tokens(body),
@@ -106,6 +106,9 @@ class OpenAI:
             type=kind,
             code="rate_limit_exceeded",
         )
+
+    def counted(self, input_tokens: int) -> dict[str, Any]:
+        return {"object": "response.input_tokens", "input_tokens": input_tokens}
 
     def problem_body(self, problem: Problem, number: int) -> dict[str, Any]:
         usual = "server_error" if problem.status >= 500 else "invalid_request_error"

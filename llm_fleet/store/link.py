@@ -46,6 +46,7 @@ class Link:
         self, target: Target, address: Address, *, connect_timeout_s: float, sentinel: bool = False
     ) -> None:
         self._connect_timeout_s = connect_timeout_s
+        self._by = "" if target.tls is None else " by TLS (if it speaks that)"
         login, db = (target.sentinel_login, 0) if sentinel else (target.login, target.db)
         self._connection = _connection(
             target,
@@ -69,7 +70,8 @@ class Link:
         except BaseException as error:
             await self.close()
             if isinstance(error, (TimeoutError, RedisTimeout)):
-                raise RedisTimeout(f"could not be reached within {self._connect_timeout_s:g} s") from error
+                within = f"{self._by} within {self._connect_timeout_s:g} s"
+                raise RedisTimeout(f"could not be reached{within}") from error
             raise
 
     async def is_stale(self) -> bool:
@@ -90,8 +92,9 @@ class Link:
             raise RedisTimeout(f"did not answer {command[0]} within {timeout_s:g} s") from None
 
     async def close(self) -> None:
+        """Close it, and wait until it is closed, but not longer than for opening it."""
         with contextlib.suppress(Exception):
-            await self._connection.disconnect(nowait=True)
+            await self._connection.disconnect()
 
     def detach(self) -> None:
         """In a forked child: let go of the socket without a word to the parent's server or loop."""

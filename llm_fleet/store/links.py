@@ -52,8 +52,7 @@ class Links:
         """Close all, also those in use: who waits there gets an error."""
         links, self._idle = list(self._all), []
         self._all.clear()
-        for link in links:
-            await link.close()
+        await asyncio.gather(*(link.close() for link in links))
 
     async def _take_turn(self, timeout_s: float) -> None:
         if not self._turns.locked():

@@ -112,8 +112,7 @@ class Store:
         self._closed = True
         links = [*self._links.values(), *self._pops.values()]
         self._links, self._pops = {}, {}
-        for some in links:
-            await some.close()
+        await asyncio.gather(*(some.close() for some in links))
 
     async def _ask(self, key: str, command: Command, blocks_s: float | None = None) -> Any:
         """Ask the server of `key`, and where it redirects us to. NoScriptError is left as it is."""

@@ -87,8 +87,8 @@ def parse_url(url: str) -> Target:
     kind = KINDS.get(parts.scheme)
     if kind is None:
         raise _refusal("it does not begin with one of the known schemes")
-    if parts.fragment:
-        raise _refusal("it holds a '#' that is not percent-encoded (%23)")
+    if parts.fragment or "@" in parts.query or ("@" in parts.path and parts.scheme != "unix"):
+        raise _refusal("a '/', '?', '#' or '@' in a password must be percent-encoded")
     options = _options(parts.query)
     login, _, hosts = parts.netloc.rpartition("@")
     service, db = _service_and_db(parts, kind, options)

@@ -138,6 +138,7 @@ local function drop_absent()
                 redis.call("HDEL", KEYS[1], "process|" .. id)
             end
             pool.parked_changed = true
+            pool.is_dropping = #pool.parked > 0
             return
         end
     end

@@ -1,5 +1,6 @@
 -- lib/processes: presence, mailboxes and messages of the processes of a pool.
 
+local DOUBT_MS = 50            -- an unread entry this old: the next grant waits for what comes of it
 local SILENT_MS = 250          -- an unread entry this old: no more grants until it calls
 local ABSENT_MS = 3000         -- presence this old: what it has queued is dropped
 local MAILBOX_TTL_MS = 60000
@@ -13,14 +14,26 @@ local function process_of(id)
     return processes[id]
 end
 
+-- How long the mailbox of a process has held an unread entry, in ms; 0 when it is read.
+local function unread_for(id)
+    local process = process_of(id)
+    local age = process and process[2] > 0 and pool.now - process[2] or 0
+    return age > DOUBT_MS and redis.call("LLEN", ARGV[3] .. id) > 0 and age or 0
+end
+
 -- True when no grant may go to this process now: it does not read, or has not been seen.
 local function is_silent(id)
     local process = process_of(id)
     if not process or process[3] > 0 or pool.presence - process[1] > ABSENT_MS then
         return true
     end
-    local unread_for = process[2] > 0 and pool.now - process[2] or 0
-    return unread_for > SILENT_MS and redis.call("LLEN", ARGV[3] .. id) > 0
+    return unread_for(id) > SILENT_MS
+end
+
+-- Milliseconds in which a process in doubt will have read its mailbox, or be silent: 0 is no doubt.
+local function doubt_about(id)
+    local age = id ~= pool.caller and unread_for(id) or 0
+    return age > 0 and SILENT_MS + 1 - age or 0
 end
 
 -- Queues a message for a process: kind 1 a grant, 2 a wake time, 3 an ended ticket.

@@ -4,6 +4,7 @@
 -- come in the order of arrival. A ticket that is not granted changes nothing but its queue.
 
 local PUMP_BOUND = 512         -- tickets looked at in one call
+local DROP_PAUSE_MS = 20       -- until the next part of a dead process's tickets is dropped
 local OVERDUE_MS = 50          -- a timer this late: the next caller is told to arm it
 
 local heads = {}               -- queue -> the ticket at its head, or false
@@ -84,6 +85,10 @@ local function pump()
             return
         end
         local verdict, refusal = choose(ticket)
+        local doubt = verdict.wait == 0 and doubt_about(ticket.process) or 0
+        if doubt > 0 then
+            verdict.wait, verdict.resource, verdict.is_doubt = doubt, "mailbox", true
+        end
         if refusal then
             refuse(ticket, refusal, verdict)
         elseif verdict.wait == 0 then
@@ -114,10 +119,10 @@ local function store_fresh()
 end
 
 -- Tells the process that owns a blocked head when to call; returns what is armed.
-local function arm(queue, head, wait, armed)
-    local wake_at = pool.now + wait
+local function arm(queue, head, verdict, armed)
+    local wait, wake_at = verdict.wait, pool.now + verdict.wait
     local overdue = armed[1] > 0 and armed[1] < pool.now - OVERDUE_MS
-    if head.process == pool.caller or overdue then
+    if head.process == pool.caller or overdue or verdict.is_doubt then
         wakes[#wakes + 1] = { queue, head.id, wait }
         return { wake_at, head.id, pool.caller }
     elseif armed[2] == head.id and armed[1] > 0 and armed[1] <= wake_at then
@@ -130,7 +135,7 @@ end
 local function rearm(queue, armed)
     local head, verdict = heads[queue], blocked[queue]
     if head and verdict and verdict.wait then
-        return arm(queue, head, verdict.wait, armed)
+        return arm(queue, head, verdict, armed)
     elseif head or count_waiting(queue) > 0 then
         return armed
     end
@@ -141,6 +146,8 @@ local function arm_timers()
     if pool.unfinished then
         wakes[1] = { "", "", 0 }
         return
+    elseif pool.is_dropping then
+        wakes[1] = { "", "", DROP_PAUSE_MS }
     end
     for queue, armed in pairs(pool.queues) do
         local after = rearm(queue, armed)

@@ -1,0 +1,5 @@
+"""The command `llm-fleet`."""
+
+from .registry import main
+
+__all__ = ["main"]

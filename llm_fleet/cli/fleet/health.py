@@ -1,0 +1,108 @@
+"""What is wrong with a fleet, in sentences. Pure: a snapshot in, words out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..render import duration, some_of
+
+__all__ = ["live_processes", "outage", "pool_reasons", "process_state", "seen_s", "server_reasons"]
+
+ABSENT_MS = 3000
+STRIDE_MS = 1000
+PATIENCE_MS = 60_000
+
+Snapshot = Mapping[str, Any]
+
+
+def seen_s(process: Snapshot, pool: Snapshot) -> float:
+    """Seconds since a process was last seen; the presence clock stands still while nobody calls."""
+    idle_ms = pool.get("idle_ms", 0)
+    age_ms: float = process["seen_ms"] - min(idle_ms, STRIDE_MS) + idle_ms
+    return max(0.0, age_ms / 1000)
+
+
+def process_state(process: Snapshot, pool: Snapshot) -> str:
+    """`live`; `silent`: tickets wait and it does not read; `gone`: not seen for a lease's time."""
+    seen_ms = seen_s(process, pool) * 1000
+    if process["state"] == 2 or seen_ms > max(pool["ttl_ms"], ABSENT_MS):
+        return "gone"
+    is_silent = process["state"] == 1 or (process["queued"] and seen_ms > ABSENT_MS)
+    return "silent" if is_silent else "live"
+
+
+def live_processes(pool: Snapshot, keyset: str | None = None) -> list[str]:
+    """Ids of the processes that are live; with `keyset` those that hold just these keys."""
+    return [
+        name
+        for name, process in pool["processes"].items()
+        if process_state(process, pool) == "live" and keyset in (None, process["info"].get("keyset"))
+    ]
+
+
+def outage(key: Snapshot) -> str | None:
+    """Why and for how long a key is out of service; None when it serves."""
+    if "reason" not in key:
+        return None
+    until = f"for {duration(key['out_ms'] / 1000)} more" if "out_ms" in key else "until it is resumed"
+    return f"out of service {until}: {key['reason'] or 'no reason was given'}"
+
+
+def server_reasons(server: Snapshot) -> list[str]:
+    """What about Redis itself endangers the fleet."""
+    policy = server["maxmemory_policy"]
+    if server["maxmemory"] and policy not in (None, "noeviction"):
+        return [f"Redis may evict the fleet's state: maxmemory-policy is {policy}, set it to noeviction"]
+    return []
+
+
+def pool_reasons(pool: Snapshot) -> list[str]:
+    """Why a pool is degraded, one sentence each; none when all is well."""
+    return [*_keys(pool), *_pauses(pool), *_queues(pool), *_processes(pool), *_drift(pool)]
+
+
+def _keys(pool: Snapshot) -> Iterator[str]:
+    for name, key in sorted(pool["keys"].items()):
+        if text := outage(key):
+            yield f"key {name} is {text}"
+
+
+def _pauses(pool: Snapshot) -> Iterator[str]:
+    for name, domain in sorted(pool["domains"].items()):
+        if domain["paused_ms"] > 0:
+            yield f"the provider has paused {name} for {duration(domain['paused_ms'] / 1000)} more"
+
+
+def _queues(pool: Snapshot) -> Iterator[str]:
+    for queue in pool["queues"]:
+        head = queue.get("head")
+        if head and head["waited_ms"] > PATIENCE_MS:
+            waited = duration(head["waited_ms"] / 1000)
+            yield f"the head of lane {queue['lane']} ({head['ticket']}) has waited {waited}"
+        if queue["waiting"] and not live_processes(pool, queue["keyset"]):
+            yield f"{queue['waiting']} tickets wait in lane {queue['lane']} and no live process holds their keys"
+
+
+def _processes(pool: Snapshot) -> Iterator[str]:
+    for name, process in sorted(pool["processes"].items()):
+        state = process_state(process, pool)
+        if state != "live" and process["queued"]:
+            seen = duration(seen_s(process, pool))
+            yield f"process {name} is {state}, last seen {seen} ago, with {process['queued']} tickets queued"
+
+
+def _drift(pool: Snapshot) -> Iterator[str]:
+    live = live_processes(pool)
+    for name, domain in sorted(pool["domains"].items()):
+        other = [
+            process
+            for process in sorted(live)
+            if pool["processes"][process]["info"].get("hashes", {}).get(name, domain["hash"]) != domain["hash"]
+        ]
+        if other:
+            version = f", version {domain['version']}" if domain["version"] >= 0 else ""
+            yield (
+                f"config drift: {len(other)} of {len(live)} processes ({some_of(other)}) were given other limits for"
+                f" {name} than those in force (source {domain['source']}{version}); restart them with the same config"
+            )

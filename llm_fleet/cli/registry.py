@@ -1,0 +1,51 @@
+"""The root of `llm-fleet`: its commands, and which error ends it with which exit code."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from ..errors import ConfigError, CoordinationError, LLMFleetError
+from . import config, simulate
+from .demo import command as demo
+from .fleet import keys, status
+
+__all__ = ["app", "main"]
+
+FAILED, NO_REDIS, BAD_CONFIG = 1, 69, 78
+"""As in sysexits.h: EX_UNAVAILABLE and EX_CONFIG. 1 is also `status --check` when degraded, 2 is usage."""
+
+app = typer.Typer(
+    name="llm-fleet",
+    help="Many processes call LLM providers as if one careful client did it: see, check and try that.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("demo")(demo.demo)
+app.command("status")(status.status)
+app.command("simulate")(simulate.simulate)
+app.add_typer(config.app, name="config")
+app.add_typer(keys.app, name="keys")
+
+
+def main() -> None:
+    """Entry point of `llm-fleet`: one clear message for every bad input, never a traceback."""
+    try:
+        app()
+    except LLMFleetError as error:
+        print(f"llm-fleet: {error}", file=sys.stderr)
+        sys.exit(exit_code(error))
+
+
+def exit_code(error: LLMFleetError) -> int:
+    """What the shell gets to see of an error."""
+    match error:
+        case ConfigError():
+            return BAD_CONFIG
+        case CoordinationError():
+            return NO_REDIS
+        case _:
+            return FAILED

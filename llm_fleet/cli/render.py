@@ -1,0 +1,110 @@
+"""What every command prints with: consoles, bars, amounts, durations. Knows no command and no fleet."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.segment import Segment
+from rich.style import Style
+from rich.table import Table
+
+__all__ = ["Bar", "amount", "duration", "open_console", "plain_table", "print_json", "short_amount", "some_of"]
+
+WIDE = 200
+"""Columns of an output that is no terminal: nothing is wrapped there."""
+
+
+def open_console(*, stderr: bool = False) -> Console:
+    """A console that colours only terminals, and none of them where NO_COLOR is set."""
+    console = Console(stderr=stderr, highlight=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=WIDE)
+
+
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    """`value` as JSON on stdout, and nothing else."""
+    sys.stdout.write(json.dumps(value, indent=indent) + "\n")
+    sys.stdout.flush()
+
+
+def plain_table(*columns: str, right: Iterable[str] = ()) -> Table:
+    """A table without lines, close enough for 80 columns; numbers in the columns named by `right`."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    for column in columns:
+        is_right = column in set(right)
+        table.add_column(column, justify="right" if is_right else "left", no_wrap=True, overflow="ellipsis")
+    return table
+
+
+def amount(number: float) -> str:
+    """12,300."""
+    return f"{round(number):,}"
+
+
+def short_amount(number: float) -> str:
+    """At most five characters: 950, 12.3k, 410k, 1.2M."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(number) >= size:
+            scaled = number / size
+            return f"{scaled:.0f}{letter}" if abs(scaled) >= 99.95 else f"{scaled:.1f}".removesuffix(".0") + letter
+    return f"{round(number)}"
+
+
+def duration(seconds: float) -> str:
+    """0.4 s, 12.3 s, 75 s, 5 min, 2.5 h, 3 d."""
+    if seconds < 60:
+        return f"{max(0.0, seconds):.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    for size, unit in ((86_400, "d"), (3600, "h")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f}".removesuffix(".0") + f" {unit}"
+    return f"{seconds / 60:.0f} min"
+
+
+def some_of(names: Iterable[str], most: int = 3) -> str:
+    """`a, b, c and 4 more`."""
+    all_names = list(names)
+    if len(all_names) <= most + 1:
+        return ", ".join(all_names)
+    return f"{', '.join(all_names[:most])} and {len(all_names) - most} more"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar of `width` cells: `share` of it full, and after that `held` of it taken but not used up."""
+
+    share: float
+    held: float = 0.0
+    width: int = 10
+    style: str = "green"
+
+    def cells(self) -> tuple[int, int, int]:
+        """Full, held and empty cells; something is shown of whatever is not nothing."""
+        full, until = _cells(self.share, self.width), _cells(self.share + self.held, self.width)
+        if self.held > 0 and until == full and self.width > 1:
+            full, until = (full - 1, until) if full else (0, 1)
+        return full, until - full, self.width - until
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from self._segments("#=." if options.ascii_only else "█▒░")
+
+    def _segments(self, marks: str) -> Iterator[Segment]:
+        styles = (Style.parse(self.style), Style.parse("yellow"), Style.parse("dim"))
+        for mark, count, style in zip(marks, self.cells(), styles, strict=True):
+            if count:
+                yield Segment(mark * count, style)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(self.width, self.width)
+
+
+def _cells(share: float, width: int) -> int:
+    share = min(1.0, max(0.0, share))
+    cells = round(share * width)
+    return max(1, cells) if share > 0 and width else cells

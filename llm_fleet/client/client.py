@@ -1,0 +1,148 @@
+"""LLMClient: what a user calls. Turns arguments into a `Call` and sends it down the chain."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypedDict
+
+from ..chain import Handler
+from ..config import ProviderConfig
+from ..errors import CallTimeout, ConfigError
+from ..models import BANDS, Call, Content, Message, Response
+from .stream import TextSink, read_stream
+
+__all__ = ["CallOptions", "LLMClient"]
+
+
+class CallOptions(TypedDict, total=False):
+    """What a call may say beside its messages; times in seconds. Defaults come from `settings`.
+
+    `timeout` bounds the whole call (waits, attempts, backoff), `queue_timeout` the wait for the
+    limits. Any other keyword goes to the SDK as it is.
+    """
+
+    model: str
+    max_tokens: int
+    temperature: float
+    system: Content
+    tools: Sequence[Mapping[str, Any]]
+    tool_choice: Any
+    tenant: str
+    priority: str
+    tag: str
+    affinity: str
+    timeout: float
+    queue_timeout: float
+
+
+_CALL_FIELDS = ("temperature", "system", "tools", "tool_choice", "tenant", "priority", "tag", "affinity")
+
+
+class LLMClient:
+    """A client of one provider entry; made by the manager, cheap, safe in any loop and thread.
+
+    `chain` answers the current chain: middleware may be added after the client was made.
+    """
+
+    def __init__(self, provider: ProviderConfig, chain: Callable[[], Handler]) -> None:
+        self._provider = provider
+        self._chain = chain
+
+    @property
+    def provider(self) -> str:
+        """The name of the provider entry."""
+        return self._provider.name
+
+    async def complete(self, messages: Sequence[Message], **options: Any) -> Response:
+        """Send a conversation and wait for the whole answer; see `CallOptions`.
+
+        Cancelling gives back whatever was taken.
+
+        Raises:
+            LimitError: the limits did not let it pass in time, or never can.
+            ProviderError: the provider refused or failed, after the retries.
+            CoordinationError: Redis did not answer for min(remaining time, 10 s).
+            CallTimeout: `timeout` ran out.
+        """
+        call = self._call(messages, options)
+        return await _in_time(call, self._chain()(call))
+
+    async def stream_complete(self, messages: Sequence[Message], **options: Any) -> AsyncGenerator[str, None]:
+        """Send a conversation and yield its answer's text as it comes; see `complete`.
+
+        Closing the generator, or leaving it half-read, ends the call and settles what it produced.
+
+        Raises:
+            StreamInterrupted: the stream broke after text was emitted; `.text` holds it.
+        """
+        call = self._call(messages, options)
+
+        async def run(sink: TextSink) -> Response:
+            return await _in_time(call, self._chain()(replace(call, sink=sink)))
+
+        pieces: AsyncIterator[str] = read_stream(run)
+        try:
+            async for text in pieces:
+                yield text
+        finally:
+            await pieces.aclose()  # type: ignore[attr-defined]
+
+    def _call(self, messages: Sequence[Message], options: dict[str, Any]) -> Call:
+        settings, given = self._provider.settings, {k: v for k, v in options.items() if v is not None}
+        timeout = given.pop("timeout", settings.call_timeout)
+        queue_timeout = given.pop("queue_timeout", settings.queue_timeout)
+        model = given.pop("model", self._provider.default_model)
+        max_tokens = given.pop("max_tokens", settings.max_tokens)
+        fields = {name: given.pop(name) for name in _CALL_FIELDS if name in given}
+        fields.setdefault("temperature", settings.temperature)
+        self._check(messages, model, max_tokens, fields)
+        _check_seconds("timeout", timeout)
+        _check_seconds("queue_timeout", queue_timeout)
+        return Call(
+            self.provider,
+            model,
+            tuple(messages),
+            max_tokens,
+            extra=given,
+            deadline=None if timeout is None else time.monotonic() + timeout,
+            queue_timeout=queue_timeout,
+            **fields,
+        )
+
+    def _check(self, messages: Sequence[Message], model: str | None, max_tokens: int, fields: Mapping[str, Any]) -> None:
+        where = f"provider {self.provider}"
+        if not model:
+            raise ConfigError(f"{where}: no model; pass model=… or list one under providers.{self.provider}.models")
+        if isinstance(messages, str | bytes) or not messages or not all(isinstance(m, Message) for m in messages):
+            raise ConfigError(f"{where}: messages must be a non-empty list of Message(role, content)")
+        if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 1:
+            raise ConfigError(f"{where}: max_tokens {max_tokens!r} must be a whole number of 1 or more")
+        if (band := fields.get("priority", "normal")) not in BANDS:
+            raise ConfigError(f"{where}: priority {band!r} must be one of {', '.join(BANDS)}")
+
+
+def _check_seconds(name: str, value: object) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0):
+        raise ConfigError(f"{name} {value!r} must be a number of seconds, 0 or more")
+
+
+async def _in_time(call: Call, answer: Any) -> Response:
+    """Wait for the answer until the call's deadline."""
+    if call.deadline is None:
+        response: Response = await answer
+        return response
+    late = asyncio.timeout(max(0.0, call.deadline - time.monotonic()))
+    try:
+        async with late:
+            response = await answer
+            return response
+    except TimeoutError as error:
+        if not late.expired():
+            raise
+        raise CallTimeout(
+            f"provider {call.provider}: the call did not end within its timeout; what it held was given back."
+            " Raise timeout=…, or see what it waits for: `llm-fleet status`"
+        ) from error

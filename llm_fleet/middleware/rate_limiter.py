@@ -1,0 +1,144 @@
+"""Waits for a lease before each attempt and settles it afterwards, whatever happens.
+
+Redis decides; here a refusal becomes an exception that says what bound, and an outcome becomes
+the settlement that its limits count.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..chain import Handler
+from ..config import RateLimitConfig
+from ..engine.fleet import FleetPool
+from ..engine.lease import Lease
+from ..engine.values import Denial, Need, Settlement, Throttle
+from ..errors import (
+    KeyRefused,
+    LeaseLost,
+    LimitError,
+    NeedTooLarge,
+    NoUsableKey,
+    ProviderError,
+    QueueFull,
+    QueueTimeout,
+    Throttled,
+)
+from ..models import Call, Response, Usage
+
+__all__ = ["RateLimit", "RateLimitConfig"]
+
+UNNAMED_PAUSE_S = 1.0
+"""How long a 429 without `retry-after` pauses its domain."""
+
+
+class RateLimit:
+    """One lease per attempt.
+
+    `needs` estimates what a call takes, `counts` says what a usage means to the limits (cache
+    reads may be free) and learns from it.
+    """
+
+    def __init__(
+        self,
+        pool: FleetPool,
+        needs: Callable[[Call], Need],
+        counts: Callable[[Call, Usage], Settlement],
+    ) -> None:
+        self._pool, self._needs, self._counts = pool, needs, counts
+
+    async def __call__(self, call: Call, call_next: Handler) -> Response:
+        while True:
+            lease = await self._acquire(call)
+            try:
+                return await self._spend(call, call_next, lease)
+            except LeaseLost:
+                lease.cancel()
+
+    async def _acquire(self, call: Call) -> Lease:
+        timeout_s = call.queue_timeout
+        if call.deadline is not None:
+            timeout_s = min(timeout_s, max(0.0, call.deadline - time.monotonic()))
+        need = self._needs(call)
+        outcome = await self._pool.enqueue(need, timeout_s=timeout_s)
+        if isinstance(outcome, Denial):
+            raise refusal(call, need, outcome, timeout_s)
+        return outcome
+
+    async def _spend(self, call: Call, call_next: Handler, lease: Lease) -> Response:
+        try:
+            response = await call_next(replace(call, lease=lease))
+        except LeaseLost:
+            raise
+        except ProviderError as error:
+            self._settle_error(call, lease, error)
+            if isinstance(error, KeyRefused):
+                await self._pool.pause_key(lease.key_id, reason=f"{error.status or ''} {error.code or ''}".strip())
+            raise
+        except BaseException:
+            _settle_abandoned(call, lease)
+            raise
+        lease.settle(self._counts(call, response.usage))
+        return replace(response, key_id=lease.key_id, queued_s=lease.queued_s)
+
+    def _settle_error(self, call: Call, lease: Lease, error: ProviderError) -> None:
+        if not lease.is_sent:
+            lease.cancel()
+        elif isinstance(error, Throttled):
+            pause_s = UNNAMED_PAUSE_S if error.retry_after is None else error.retry_after
+            lease.settle(Settlement(0, 0, Throttle(pause_s, error.resource)))
+        elif error.usage is not None:
+            lease.settle(self._counts(call, error.usage))
+        elif isinstance(error, KeyRefused):
+            lease.settle(Settlement(0, 0))
+        elif error.status is not None and call.sink is None:
+            lease.settle(Settlement(None, 0))
+        else:
+            _settle_abandoned(call, lease)
+
+
+def _settle_abandoned(call: Call, lease: Lease) -> None:
+    """Nobody knows the usage: a stream costs what it produced, anything else what was predicted."""
+    if lease.is_sent:
+        lease.settle(Settlement(None, lease.output_tokens if call.sink is not None else None))
+    else:
+        lease.cancel()
+
+
+def refusal(call: Call, need: Need, denial: Denial, timeout_s: float) -> LimitError:
+    """The exception for a denial: what bound, by how much, and the remedy."""
+    kind, remedy = _REFUSALS.get(denial.reason, (QueueTimeout, "try again"))
+    parts = [f"Rate limit exceeded: provider {call.provider}, lane {need.lane}"]
+    if denial.reason == "timeout":
+        parts.append(f"no grant within {timeout_s:g} s")
+    if denial.resource is not None:
+        key = f" on key {denial.key_id}" if denial.key_id else ""
+        parts.append(f"{denial.resource}{key} binds")
+    if denial.limit is not None:
+        parts.append(f"needs {denial.need}, {denial.level} there, limit {denial.limit}")
+    if denial.position is not None:
+        parts.append(f"position {denial.position} in the queue")
+    if denial.retry_after_s is not None:
+        parts.append(f"try again in {denial.retry_after_s:.1f} s")
+    return kind(
+        f"{'; '.join(parts)}. {remedy}",
+        provider=call.provider,
+        lane=need.lane,
+        key_id=denial.key_id,
+        resource=denial.resource,
+        need=denial.need,
+        level=denial.level,
+        limit=denial.limit,
+        position=denial.position,
+        retry_after=denial.retry_after_s,
+    )
+
+
+_REFUSALS: dict[str, tuple[type[LimitError], str]] = {
+    "timeout": (QueueTimeout, "Raise queue_timeout or rate_limits, or add API keys."),
+    "too_large": (NeedTooLarge, "It can never go: send less input, lower max_tokens, or raise the limit."),
+    "queue_full": (QueueFull, "Send less at once, or raise settings.max_queued."),
+    "no_key": (NoUsableKey, "Every API key is out of service: see `llm-fleet keys list`, then `keys resume`."),
+}

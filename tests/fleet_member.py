@@ -1,0 +1,39 @@
+"""A process of a fleet, for tests: holds leases, or queues, until it is killed.
+
+    python -m tests.fleet_member URL NAMESPACE hold N SLOTS TTL    takes N leases and keeps them
+    python -m tests.fleet_member URL NAMESPACE queue N RPM         queues N tickets
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from tests.fleets import fleet, lease_of, limits, requests, take
+
+
+async def hold(url: str, namespace: str, count: int, slots: int, ttl_s: float) -> None:
+    async with fleet(url, namespace, limits(slots=slots), ttl_s=ttl_s) as member:
+        for lease in await asyncio.gather(*(lease_of(member) for _ in range(count))):
+            lease.mark_sent()
+        print("holding", flush=True)
+        await asyncio.sleep(60)
+
+
+async def queue(url: str, namespace: str, count: int, per_minute: int) -> None:
+    async with fleet(url, namespace, limits(requests(per_minute, burst_ms=1000))) as member:
+        waiting = [asyncio.create_task(take(member, timeout_s=60)) for _ in range(count)]
+        await asyncio.sleep(0.5)
+        print("queued", flush=True)
+        await asyncio.gather(*waiting)
+
+
+def main(url: str, namespace: str, what: str, count: str, *rest: str) -> None:
+    if what == "hold":
+        asyncio.run(hold(url, namespace, int(count), int(rest[0]), float(rest[1])))
+    else:
+        asyncio.run(queue(url, namespace, int(count), int(rest[0])))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,168 @@
+"""The store behind TLS, with Sentinel and on a cluster: real servers of each kind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+import redis
+
+from llm_fleet.embedded import PrivateServer
+from llm_fleet.embedded.private import _free_port
+from llm_fleet.errors import CoordinationError
+from llm_fleet.store import Store
+from llm_fleet.store.routes import slot_of
+from tests.scripts import Echo
+from tests.waiting import eventually
+
+Open = Callable[..., Store]
+OwnServer = Callable[..., PrivateServer]
+
+
+@pytest.fixture(scope="module")
+def tls_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Url of a server behind TLS; `{ca}` in it stands for the options that make it trusted."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
+    folder = tmp_path_factory.mktemp("tls")
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost "
+        f"-addext subjectAltName=IP:127.0.0.1 -keyout {folder}/key.pem -out {folder}/cert.pem"
+    )
+    subprocess.run(command.split(), check=True, capture_output=True)
+    port = _free_port()
+    settings = {"tls-port": str(port), "tls-auth-clients": "no", "tls-cert-file": f"{folder}/cert.pem"}
+    settings |= {"tls-key-file": f"{folder}/key.pem", "tls-ca-cert-file": f"{folder}/cert.pem"}
+    try:
+        server = PrivateServer.start(settings=settings)
+    except CoordinationError as error:
+        pytest.skip(f"this server is built without TLS: {error}")
+    with server:
+        yield f"rediss://:{server.password}@127.0.0.1:{port}/0?ssl_ca_certs={folder}/cert.pem"
+
+
+async def test_tls_with_a_trusted_certificate(tls_url: str, open_store: Open) -> None:
+    """rediss:// with the authority's certificate works, for commands and for pops."""
+    store = open_store(tls_url)
+    await store.call("RPUSH", "list", "entry")
+    assert await store.pop(["list"], 1) == ("list", "entry")
+
+
+async def test_tls_with_an_unknown_certificate_is_told(tls_url: str, open_store: Open) -> None:
+    """A certificate that nobody vouches for is refused, with the option that would."""
+    with pytest.raises(CoordinationError, match=r"certificate that is not trusted.*\?ssl_ca_certs="):
+        await open_store(tls_url.split("?")[0]).call("PING")
+
+
+async def test_tls_to_a_server_without_is_told(redis_url: str, open_store: Open) -> None:
+    """A server without TLS is silent to rediss://; the error names TLS as a possible cause."""
+    store = open_store(redis_url.replace("redis://", "rediss://"), connect_timeout_s=0.2)
+    with pytest.raises(CoordinationError, match=r"by TLS \(if it speaks that\) within 0.2 s"):
+        await store.call("PING")
+
+
+async def test_no_tls_to_a_server_with_it_is_told(tls_url: str, open_store: Open) -> None:
+    """redis:// to a TLS port ends at once, with an error."""
+    with pytest.raises(CoordinationError, match="cannot be reached"):
+        await open_store(tls_url.split("?")[0].replace("rediss://", "redis://")).call("PING")
+
+
+async def test_sentinel_names_the_master_after_a_failover(own_server: OwnServer, open_store: Open) -> None:
+    """The store follows the service from one master to the next."""
+    quick = {"repl-diskless-sync-delay": "0"}
+    one = own_server(password="", settings=quick)
+    other = own_server(password="", settings={**quick, "replicaof": f"127.0.0.1 {one.port}"})
+    watched = {"sentinel monitor": f"fleet 127.0.0.1 {one.port} 1", "sentinel failover-timeout": "fleet 2000"}
+    sentinel = own_server(password="", settings=watched, arguments=("--sentinel",))
+    store = open_store(f"redis+sentinel://127.0.0.1:1,127.0.0.1:{sentinel.port}/fleet")
+    await store.call("SET", "a", "1")
+
+    def failed_over() -> bool:
+        with contextlib.suppress(redis.ResponseError):  # it has not met the replica yet, or is at it
+            watch.execute_command("SENTINEL", "FAILOVER", "fleet")
+        return bool(watch.sentinel_get_master_addr_by_name("fleet")[1] == other.port)
+
+    with redis.Redis(port=sentinel.port, decode_responses=True) as watch:
+        assert await asyncio.to_thread(eventually, failed_over, within_s=15)
+    one.kill()
+    with pytest.raises(CoordinationError, match="cannot be reached"):
+        await store.call("GET", "a")
+    assert await store.call("GET", "a") == "1"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[list[PrivateServer]]:
+    """A cluster of two nodes; the second has the slots from 8192 on."""
+    with ExitStack() as running:
+        nodes = [running.enter_context(new_node()) for _ in range(2)]
+        clients = [running.enter_context(redis.Redis(port=node.port)) for node in nodes]
+        clients[0].execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 8191)
+        clients[1].execute_command("CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
+        bus = clients[1].config_get("cluster-port")["cluster-port"]
+        clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[1].port, bus)
+        if not eventually(lambda: {state_of(client) for client in clients} == {"ok"}):
+            pytest.skip("the cluster did not form in time")
+        yield nodes
+
+
+def new_node() -> PrivateServer:
+    settings = {"cluster-enabled": "yes", "cluster-port": str(_free_port()), "cluster-node-timeout": "500"}
+    return PrivateServer.start(password="", settings=settings)
+
+
+def state_of(client: redis.Redis) -> str:
+    return str(client.execute_command("CLUSTER INFO")["cluster_state"])
+
+
+def cluster_url(cluster: list[PrivateServer]) -> str:
+    return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in cluster)
+
+
+async def test_a_cluster_is_asked_by_slot(cluster: list[PrivateServer], open_store: Open) -> None:
+    """Commands, scripts and pops go to the node that holds their hash tag."""
+    store = open_store(cluster_url(cluster))
+    for pool in ("{fleet:a}", "{fleet:b}", "{fleet:c}", "{fleet:d}"):
+        await store.call("RPUSH", f"{pool}:list", "entry")
+        assert await store.script(Echo(), [f"{pool}:x"], ["y"]) == [f"{pool}:x", "y", 1]
+        assert await store.pop([f"{pool}:list", f"{pool}:other"], 1) == (f"{pool}:list", "entry")
+    assert await store.call("PING") == "PONG"
+
+
+async def test_pops_are_split_only_on_a_cluster(cluster: list[PrivateServer], open_store: Open) -> None:
+    """One blocking pop covers all mailboxes of a server, but only one slot of a cluster."""
+    keys = ["{fleet:a}:1", "{fleet:b}:1", "{fleet:a}:2"]
+    assert open_store(cluster[0].url).groups(keys) == [keys]
+    assert open_store(cluster_url(cluster)).groups(keys) == [["{fleet:a}:1", "{fleet:a}:2"], ["{fleet:b}:1"]]
+
+
+async def test_a_moved_slot_is_followed(cluster: list[PrivateServer], open_store: Open) -> None:
+    """A store that knows an old map follows MOVED and ASK, and asks the right node next time."""
+    store = open_store(cluster_url(cluster))
+    key = "{fleet:a}:moved"
+    slot = slot_of(key)
+    await store.call("GET", key)
+    ids = [redis.Redis(port=n.port, decode_responses=True).execute_command("CLUSTER MYID") for n in cluster]
+    source, target = (0, 1) if slot < 8192 else (1, 0)
+    clients = [redis.Redis(port=node.port) for node in cluster]
+    clients[target].execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source])
+    clients[source].execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target])
+    assert await store.call("SET", key, "1") == "OK"  # by ASK
+    for node in (target, source):
+        clients[node].execute_command("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
+    assert await store.call("GET", key) == "1"  # by MOVED
+    assert clients[target].get(key) == b"1"
+    for client in clients:
+        client.close()
+
+
+async def test_a_cluster_behind_a_plain_url_is_told(cluster: list[PrivateServer], open_store: Open) -> None:
+    """redis:// to a node of a cluster names the right scheme."""
+    store = open_store(cluster[0].url)
+    strange = next(key for key in "abcdefgh" if slot_of(key) > 8191)
+    with pytest.raises(CoordinationError, match=r"is a node of a cluster. Use redis\+cluster://"):
+        await store.call("GET", strange)
