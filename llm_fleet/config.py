@@ -43,7 +43,15 @@ __all__ = [
 ]
 
 DEFAULT_PATH = "config/llm.yaml"
-REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+REDIS_SCHEMES = (
+    "redis",
+    "rediss",
+    "unix",
+    "redis+sentinel",
+    "rediss+sentinel",
+    "redis+cluster",
+    "rediss+cluster",
+)
 
 
 class GlobalConfig(Section):
@@ -200,7 +208,8 @@ def load_config(path: str | Path | None = None, *, env: Mapping[str, str] | None
     except UnicodeDecodeError:
         raise ConfigError(f"{file}: not text in UTF-8; save it as UTF-8") from None
     except OSError as error:
-        raise ConfigError(f"{file}: cannot be read ({error.strerror}); check the path and its rights") from None
+        why = error.strerror or type(error).__name__
+        raise ConfigError(f"{file}: cannot be read ({why}); check the path and its rights") from None
     return parse_config(text, source=str(file), env=env)
 
 

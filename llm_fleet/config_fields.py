@@ -46,10 +46,10 @@ def closest(word: str, known: Iterable[str]) -> str:
 
 def name_problem(name: str) -> str | None:
     """Why `name` cannot name a provider, account, lane, tenant or tag; None when it can."""
-    if not name or len(name) > 200:
-        return "must have 1 to 200 characters"
-    if "|" in name or any(ord(char) < 32 or ord(char) == 127 for char in name):
-        return "must not contain '|' or control characters"
+    if not 1 <= len(name) <= 128:
+        return "must have 1 to 128 characters"
+    if any(char in '|"\\' or ord(char) < 32 or ord(char) == 127 for char in name):
+        return "must not contain |, quotes, backslashes or control characters"
     return None
 
 
@@ -89,9 +89,7 @@ BurstSeconds: TypeAlias = Annotated[
 class Section(BaseModel):
     """A mapping of the config: frozen, its own fields only; a field left empty counts as not given."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True)
     names_may_be_secret: ClassVar[bool] = False
 
     @model_validator(mode="before")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from .config_fields import Resource
-from .config_models import ProviderConfig, RateLimitConfig
+from .config_models import SHARED_LANE, ProviderConfig, RateLimitConfig
 from .errors import ConfigError
 
 __all__ = [
@@ -90,8 +90,12 @@ def resolve_limits(provider: ProviderConfig) -> list[ResolvedLimit]:
     return rows
 
 
-def resolve_concurrency(provider: ProviderConfig) -> dict[str, ConcurrencyLimit]:
-    """Domain -> its `max_concurrent_requests`: the account's own, else the lowest of the entries."""
+def resolve_concurrency(provider: ProviderConfig) -> dict[str, int]:
+    """Domain -> calls in flight at once: the account's own limit, else the lowest of the entries."""
+    return {domain: limit.amount for domain, limit in _concurrency(provider).items()}
+
+
+def _concurrency(provider: ProviderConfig) -> dict[str, ConcurrencyLimit]:
     limits: dict[str, ConcurrencyLimit] = {}
     for domain, entries, own in _domains(provider):
         found = _lowest(domain, own) or _lowest(domain, entries)
@@ -102,16 +106,20 @@ def resolve_concurrency(provider: ProviderConfig) -> dict[str, ConcurrencyLimit]
 
 def effective_rows(provider: ProviderConfig) -> list[EffectiveRow]:
     """Key by key, what it meets: the table that `config check` prints."""
-    rates, concurrency = resolve_limits(provider), resolve_concurrency(provider)
-    rows: list[EffectiveRow] = []
-    for key in provider.api_keys:
-        mine: list[ResolvedLimit | ConcurrencyLimit] = [row for row in rates if row.domain == key.domain]
-        if key.domain in concurrency:
-            mine.append(concurrency[key.domain])
-        for limit in mine or [None]:
-            lane = limit.lane if isinstance(limit, ResolvedLimit) else "*"
-            rows.append(EffectiveRow(provider.name, key.key_id, key.account, lane, limit))
-    return rows
+    limits: list[ResolvedLimit | ConcurrencyLimit] = [*resolve_limits(provider)]
+    limits += _concurrency(provider).values()
+    by_domain: dict[str, list[ResolvedLimit | ConcurrencyLimit | None]] = {}
+    for limit in limits:
+        by_domain.setdefault(limit.domain, []).append(limit)
+    return [
+        EffectiveRow(provider.name, key.key_id, key.account, _lane_of(limit), limit)
+        for key in provider.api_keys
+        for limit in by_domain.get(key.domain, [None])
+    ]
+
+
+def _lane_of(limit: ResolvedLimit | ConcurrencyLimit | None) -> str:
+    return limit.lane if isinstance(limit, ResolvedLimit) else SHARED_LANE
 
 
 def is_one_each(provider: ProviderConfig) -> bool:
@@ -173,8 +181,8 @@ def _row(domain: str, entry: _Entry, resource: Resource, period_s: int) -> Resol
 
 def _twice_message(first: ResolvedLimit, second: ResolvedLimit) -> str:
     return (
-        f"{second.source}: limits {second.name} of lane {second.lane!r} again, as {first.source} does;"
-        " keep one, or write as many entries as keys (one each, without `models`), or give them other `models`"
+        f"{second.source}: limits {second.name} of lane {second.lane!r} again, as {first.source} does; keep"
+        " one, or write as many entries as keys (one each, without `models`), or give them other `models`"
     )
 
 
@@ -192,6 +200,6 @@ def _refuse_unclear_lanes(provider: ProviderConfig) -> None:
     for entry in provider.entries():
         if entry.models and entry.models != lanes[entry.lane]:
             raise ConfigError(
-                f"providers.{provider.name}: two entries of limits begin with the model {entry.lane!r}, so they"
-                " are one lane, but their `models` differ; write the same list in both"
+                f"providers.{provider.name}: two entries of limits begin with the model {entry.lane!r},"
+                " so they are one lane, but their `models` differ; write the same list in both"
             )

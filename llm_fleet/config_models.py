@@ -105,7 +105,7 @@ class RateLimitConfig(Section):
         if self.window_seconds is not None and self.enforced_as != "window":
             raise ValueError("window_seconds needs `enforced_as: window` beside it")
         if self.models and self.lane == SHARED_LANE:
-            raise ValueError("models must not begin with '*'; for limits of all models together drop `models`")
+            raise ValueError("models must not begin with '*'; for limits of all models drop `models`")
         if self.enforced_as == "window":
             self._refuse_whole_window()
         return self
@@ -172,6 +172,13 @@ class SettingsConfig(Section):
     max_queued: Amount = 100_000
     count: Literal["estimate", "native"] = "estimate"
 
+    @field_validator("count")
+    @classmethod
+    def _built(cls, count: str) -> str:
+        if count != "estimate":
+            raise ValueError(f"`{count}` is not built yet; write `estimate`, or leave it out")
+        return count
+
 
 def _without_default(schema: dict[str, Any]) -> None:
     """The default of `kind` is the provider's name, which no schema can say."""
@@ -202,7 +209,7 @@ class ProviderConfig(Section):
         if not isinstance(data, dict) or data.get("kind"):
             return data
         if data.get("name") not in KINDS:
-            raise ValueError("kind is missing: write which protocol it speaks, `kind: openai` or `kind: anthropic`")
+            raise ValueError("kind is missing; write what it speaks, `kind: openai` or `kind: anthropic`")
         return {**data, "kind": data["name"]}
 
     @field_validator("base_url")

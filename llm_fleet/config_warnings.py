@@ -30,8 +30,8 @@ def provider_warnings(provider: ProviderConfig, *, max_size: int | None) -> list
     ]
     if max_size is not None and max_size < len(provider.api_keys):
         found.append(
-            f"pool.max_size is {max_size}, below the {len(provider.api_keys)} keys of {place}: clients are opened"
-            " and closed all the time; raise it, or leave it out"
+            f"pool.max_size is {max_size}, below the {len(provider.api_keys)} keys of {place}: clients are"
+            " opened and closed all the time; raise it, or leave it out"
         )
     return [text if text.startswith("pool.") else f"{place}{text}" for text in found]
 
@@ -47,8 +47,8 @@ def _unshared(provider: ProviderConfig) -> Iterator[str]:
     if len(alone) > 1:
         names = ", ".join(map(str, alone))
         yield (
-            f".api_keys: {len(alone)} keys ({names}) have no account, so each gets the whole limits; where they"
-            " belong to one organisation write {key: …, account: …} with the same account"
+            f".api_keys: {len(alone)} keys ({names}) have no account, so each gets the whole limits; where"
+            " they belong to one organisation write {key: …, account: …} with the same account"
         )
 
 

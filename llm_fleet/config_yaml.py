@@ -137,9 +137,7 @@ def expand(tree: Any, env: Mapping[str, str], source: str, path: Path = ()) -> A
     Raises: ConfigError that names the YAML path and the variable that is not set.
     """
     if isinstance(tree, dict):
-        return {
-            name: expand(value, env, source, (*path, str(name))) for name, value in tree.items()
-        }
+        return {name: expand(value, env, source, (*path, str(name))) for name, value in tree.items()}
     if isinstance(tree, list):
         return [expand(value, env, source, (*path, index)) for index, value in enumerate(tree)]
     if not isinstance(tree, str) or "${" not in tree:
@@ -152,12 +150,13 @@ def _value_of(found: re.Match[str], env: Mapping[str, str], place: str) -> str:
     if found.group(0) == "$${":
         return "${"
     if name is None:
-        raise ConfigError(f"{place}: `${{` begins no variable; write ${{NAME}}, or $${{ for the two characters")
+        raise ConfigError(f"{place}: `${{` begins no variable; write ${{NAME}}, or $${{ for these characters")
     value = env.get(name)
     if default is not None:
         return value or default
     if value is None:
         raise ConfigError(
-            f"{place}: the environment variable {name} is not set; export it, or give a default: ${{{name}:-…}}"
+            f"{place}: the variable {name} is not set in the environment; export it, or write a default:"
+            f" ${{{name}:-…}}"
         )
     return value

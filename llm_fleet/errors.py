@@ -130,7 +130,8 @@ class ProviderError(LLMFleetError):
     Attributes: `provider`, `key_id`, `status` (HTTP, None without an answer), `code` (the
     vendor's own word), `retryable`, `retry_after` (seconds, as the provider said),
     `resource` (the limit that a 429 named), `usage` (a `models.Usage`: what the failed attempt
-    consumed, None where it is not known) and `attempts` made so far. The vendor's exception is the `__cause__`.
+    consumed, None where it is not known) and `attempts` made so far. The vendor's exception is
+    the `__cause__`.
     """
 
     def __init__(

@@ -30,8 +30,8 @@ __all__ = ["LLMManager", "get_llm_manager"]
 log = logging.getLogger(__name__)
 
 NO_REDIS = (
-    "no Redis is configured: set REDIS_URL, write redis.url into the config, or write `redis: {url: embedded}`"
-    " for a private server on this machine"
+    "no Redis is configured: set REDIS_URL, write redis.url into the config,"
+    " or write `redis: {url: embedded}` for a private server on this machine"
 )
 
 
@@ -158,7 +158,8 @@ class LLMManager:
 
     def get_status(self, provider: LLMProvider | str | None = None) -> dict[str, Any]:
         """This process's SDK clients: total, available and in use, and each by its key id."""
-        return self._entry(provider).clients.status()
+        status: dict[str, Any] = self._entry(provider).clients.status()
+        return status
 
     def metrics(self) -> dict[str, Any]:
         """This process's calls, errors, retries, tokens and percentiles, per provider and model."""

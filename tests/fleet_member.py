@@ -1,7 +1,7 @@
 """A process of a fleet, for tests: holds leases, or queues, until it is killed.
 
-    python -m tests.fleet_member URL NAMESPACE hold N SLOTS TTL    takes N leases and keeps them
-    python -m tests.fleet_member URL NAMESPACE queue N RPM         queues N tickets
+python -m tests.fleet_member URL NAMESPACE hold N SLOTS TTL    takes N leases and keeps them
+python -m tests.fleet_member URL NAMESPACE queue N RPM         queues N tickets
 """
 
 from __future__ import annotations

@@ -14,7 +14,9 @@ from llm_fleet.engine.values import Bucket, Denial, DomainLimits, LaneLimits, Ne
 from llm_fleet.store import StoreOptions
 
 
-def limits(*buckets: Bucket, keys: int = 1, slots: int = 0, first_key: int = 0, version: int | None = None) -> PoolLimits:
+def limits(
+    *buckets: Bucket, keys: int = 1, slots: int = 0, first_key: int = 0, version: int | None = None
+) -> PoolLimits:
     """A pool named p: keys k0, k1 … with a domain each, all with the same limits."""
     names = [f"k{first_key + i}" for i in range(keys)]
     lanes = (LaneLimits("*", buckets, slots),)
@@ -37,7 +39,9 @@ async def fleet(url: str, namespace: str, pool: PoolLimits, *, ttl_s: float = 15
         await opened.close()
 
 
-async def take(opened: Fleet, *, timeout_s: float = 10.0, input_tokens: int = 10, output: int = 10) -> Lease | Denial:
+async def take(
+    opened: Fleet, *, timeout_s: float = 10.0, input_tokens: int = 10, output: int = 10
+) -> Lease | Denial:
     """Ask for one lease."""
     return await opened.pool("p").enqueue(Need("*", input_tokens, output), timeout_s=timeout_s)
 

@@ -9,8 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Asked", "Server", "cut", "event_stream", "json_answer", "reset", "serving", "stall"]
-
 Step = bytes | Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -31,12 +29,14 @@ class Server:
     steps: list[Step] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     connections: int = 0
+    _at_work: set[asyncio.Task[None] | None] = field(default_factory=set)
 
     def says(self, *steps: Step) -> None:
         self.steps = list(steps)
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._at_work.add(asyncio.current_task())
         try:
             while line := await reader.readline():
                 self.asked.append(await _read_request(line, reader))
@@ -50,6 +50,13 @@ class Server:
             pass
         finally:
             writer.close()
+            self._at_work.discard(asyncio.current_task())
+
+    async def end(self) -> None:
+        """Hang up on everybody."""
+        for task in [task for task in self._at_work if task is not None]:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 async def _read_request(first: bytes, reader: asyncio.StreamReader) -> Asked:
@@ -71,6 +78,7 @@ async def serving() -> AsyncIterator[Server]:
         yield server
     finally:
         listening.close()
+        await server.end()
 
 
 def json_answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> bytes:
@@ -111,6 +119,35 @@ async def cut(writer: asyncio.StreamWriter) -> None:
 
 
 async def stall(writer: asyncio.StreamWriter) -> None:
-    """Say nothing more, until the client hangs up."""
-    while not writer.is_closing():
-        await asyncio.sleep(0.01)
+    """Say nothing more, and keep the connection open."""
+    await asyncio.Event().wait()
+
+
+class Lease:
+    """What an adapter sees of a lease, taking notes."""
+
+    key_id = "0123456789ab"
+
+    def __init__(self) -> None:
+        self.is_sent = False
+        self.reports: list[int] = []
+
+    def mark_sent(self) -> None:
+        self.is_sent = True
+
+    def progress(self, output_tokens: int) -> None:
+        self.reports.append(output_tokens)
+
+
+class Reader:
+    """A sink that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+    async def push(self, text: str) -> None:
+        self.pieces.append(text)

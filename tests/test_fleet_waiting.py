@@ -17,7 +17,9 @@ from llm_fleet.errors import ManagerClosed
 from tests.fleets import fleet, lease_of, limits, requests, take
 
 
-async def test_four_hundred_tasks_pass_a_limit_of_one_hundred_only_one_hundred_at_a_time(redis_url, namespace):
+async def test_four_hundred_tasks_pass_a_limit_of_one_hundred_only_one_hundred_at_a_time(
+    redis_url, namespace
+):
     """400 simultaneous tasks on 100 slots: none fails, none passes early."""
     running = peak = 0
 
@@ -90,7 +92,9 @@ async def test_an_unsent_lease_returns_all_that_it_took(redis_url, namespace):
         assert isinstance(again, Lease)
 
 
-async def test_a_need_above_the_limit_is_refused_and_one_above_the_capacity_goes_into_debt(redis_url, namespace):
+async def test_a_need_above_the_limit_is_refused_and_one_above_the_capacity_goes_into_debt(
+    redis_url, namespace
+):
     """More than the limit can never go; more than a full bucket waits for a full one."""
     tokens = Bucket("input_tokens", 6000, burst_ms=1000, jitter_ms=0, rule="at_start_adjust")
     async with fleet(redis_url, namespace, limits(tokens)) as member:
@@ -173,6 +177,10 @@ async def test_ten_thousand_lives_leave_nothing_behind(redis_url, namespace):
         for _ in range(33):
             await asyncio.gather(*(life() for _ in range(300)))
         gc.collect()
-        assert (len(os.listdir("/proc/self/fd")), threading.active_count(), len(asyncio.all_tasks())) == before
+        assert (
+            len(os.listdir("/proc/self/fd")),
+            threading.active_count(),
+            len(asyncio.all_tasks()),
+        ) == before
         with redis.Redis.from_url(redis_url) as client:
             assert len(client.client_list()) <= 4

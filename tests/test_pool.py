@@ -70,7 +70,7 @@ def clock() -> Clock:
 
 def pool_of(adapter: Adapter, clock: Clock, keys: int = 2, **options: Any) -> ClientPool:
     """A pool over keys a, b, c …; key ids are their capitals."""
-    defaults = {"min_size": 0, "max_size": keys, "acquire_timeout": 0.05, "idle_timeout": 60, "max_lifetime": 600}
+    defaults = {"min_size": 0, "acquire_timeout": 0.05, "idle_timeout": 60, "max_lifetime": 600}
     names = "abcdefgh"[:keys]
     secrets = {name.upper(): SecretStr(name) for name in names}
     return ClientPool(adapter, secrets, PoolConfig(**(defaults | options)), clock=clock)

@@ -7,7 +7,8 @@ import sys
 import typer
 
 from ..errors import ConfigError, CoordinationError, LLMFleetError
-from . import config, simulate
+from . import simulate
+from .config import command as config
 from .demo import command as demo
 from .fleet import keys, status
 

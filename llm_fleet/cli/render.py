@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,9 @@ from rich.measure import Measurement
 from rich.segment import Segment
 from rich.style import Style
 from rich.table import Table
+from rich.text import Text
 
-__all__ = ["Bar", "amount", "duration", "open_console", "plain_table", "print_json", "short_amount", "some_of"]
+__all__ = ["Bar", "amount", "duration", "open_console", "plain_table", "print_json", "sentences", "short_amount", "some_of"]
 
 WIDE = 200
 """Columns of an output that is no terminal: nothing is wrapped there."""
@@ -41,6 +42,14 @@ def plain_table(*columns: str, right: Iterable[str] = ()) -> Table:
     return table
 
 
+def sentences(texts: Iterable[str], *, style: str = "") -> Table:
+    """One under the other; where a sentence is broken, the rest of it is indented."""
+    table = Table.grid(padding=(0, 1, 0, 0))
+    for text in texts:
+        table.add_row("-", Text(text, style))
+    return table
+
+
 def amount(number: float) -> str:
     """12,300."""
     return f"{round(number):,}"
@@ -56,9 +65,11 @@ def short_amount(number: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """0.4 s, 12.3 s, 75 s, 5 min, 2.5 h, 3 d."""
+    """40 ms, 0.4 s, 12.3 s, 75 s, 5 min, 2.5 h, 3 d."""
+    if 0 < seconds < 0.095:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
-        return f"{max(0.0, seconds):.1f} s"
+        return f"{max(0.0, seconds):.1f}".removesuffix(".0") + " s"
     if seconds < 120:
         return f"{seconds:.0f} s"
     for size, unit in ((86_400, "d"), (3600, "h")):
@@ -77,31 +88,33 @@ def some_of(names: Iterable[str], most: int = 3) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar of `width` cells: `share` of it full, and after that `held` of it taken but not used up."""
+    """A bar of `width` cells: `share` of it full, then `held` of it taken but not used up; then a label."""
 
     share: float
     held: float = 0.0
     width: int = 10
+    label: str = ""
     style: str = "green"
 
     def cells(self) -> tuple[int, int, int]:
-        """Full, held and empty cells; something is shown of whatever is not nothing."""
+        """Full, held and empty cells; of whatever is not nothing, one cell is shown where there is room."""
         full, until = _cells(self.share, self.width), _cells(self.share + self.held, self.width)
         if self.held > 0 and until == full and self.width > 1:
             full, until = (full - 1, until) if full else (0, 1)
         return full, until - full, self.width - until
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield from self._segments("#=." if options.ascii_only else "█▒░")
-
-    def _segments(self, marks: str) -> Iterator[Segment]:
-        styles = (Style.parse(self.style), Style.parse("yellow"), Style.parse("dim"))
-        for mark, count, style in zip(marks, self.cells(), styles, strict=True):
+        marks = "#=." if options.ascii_only else "█▒░"
+        for mark, count, style in zip(marks, self.cells(), (self.style, "yellow", "dim"), strict=True):
             if count:
-                yield Segment(mark * count, style)
+                yield Segment(mark * count, Style.parse(style))
+        yield Segment(self._tail())
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        return Measurement(self.width, self.width)
+        return Measurement(self.width + len(self._tail()), self.width + len(self._tail()))
+
+    def _tail(self) -> str:
+        return f" {self.label}" if self.label and self.width else self.label
 
 
 def _cells(share: float, width: int) -> int:

@@ -112,11 +112,15 @@ class LLMClient:
             **fields,
         )
 
-    def _check(self, messages: Sequence[Message], model: str | None, max_tokens: int, fields: Mapping[str, Any]) -> None:
+    def _check(
+        self, messages: Sequence[Message], model: str | None, max_tokens: int, fields: Mapping[str, Any]
+    ) -> None:
         where = f"provider {self.provider}"
         if not model:
-            raise ConfigError(f"{where}: no model; pass model=… or list one under providers.{self.provider}.models")
-        if isinstance(messages, str | bytes) or not messages or not all(isinstance(m, Message) for m in messages):
+            raise ConfigError(
+                f"{where}: no model; pass model=… or list one under providers.{self.provider}.models"
+            )
+        if not messages or not all(isinstance(message, Message) for message in messages):
             raise ConfigError(f"{where}: messages must be a non-empty list of Message(role, content)")
         if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 1:
             raise ConfigError(f"{where}: max_tokens {max_tokens!r} must be a whole number of 1 or more")
@@ -125,7 +129,9 @@ class LLMClient:
 
 
 def _check_seconds(name: str, value: object) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0):
+    if value is not None and (
+        isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0
+    ):
         raise ConfigError(f"{name} {value!r} must be a number of seconds, 0 or more")
 
 

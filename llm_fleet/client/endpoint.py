@@ -24,7 +24,9 @@ def endpoint(adapter: Adapter, pool: ClientPool, *, trace_headers: bool = False)
         assert isinstance(lease, Lease)
         async with pool.client(lease.key_id) as sdk:
             if not await lease.ready():
-                raise LeaseLost(f"provider {call.provider}: lease {lease.ticket} ended before the request was sent")
+                raise LeaseLost(
+                    f"provider {call.provider}: lease {lease.ticket} ended before the request was sent"
+                )
             return await adapter.complete(sdk, _traced(call, lease) if trace_headers else call)
 
     return send

@@ -16,14 +16,17 @@ def fleet_limits(config: FleetConfig) -> dict[str, PoolLimits]:
     return {name: pool_limits(provider, config.config_version) for name, provider in config.providers.items()}
 
 
-def pool_limits(provider: ProviderConfig, version: int | None, *, source: str = "file", force: bool = False) -> PoolLimits:
+def pool_limits(
+    provider: ProviderConfig, version: int | None, *, source: str = "file", force: bool = False
+) -> PoolLimits:
     """The limits of one provider entry. `source` is shown by status; `force` replaces any other."""
     by_domain: dict[str, dict[str, list[ResolvedLimit]]] = defaultdict(lambda: defaultdict(list))
     for limit in resolve_limits(provider):
         by_domain[limit.domain][limit.lane].append(limit)
     domain_of, slots = provider.domains(), resolve_concurrency(provider)
     domains = tuple(
-        _domain(provider, name, by_domain.get(name, {}), slots.get(name, 0)) for name in sorted({*domain_of.values()})
+        _domain(provider, name, by_domain.get(name, {}), slots[name].amount if name in slots else 0)
+        for name in sorted({*domain_of.values()})
     )
     jitters = [limit.jitter_s for lanes in by_domain.values() for lane in lanes.values() for limit in lane]
     return PoolLimits(
@@ -38,9 +41,13 @@ def pool_limits(provider: ProviderConfig, version: int | None, *, source: str = 
     )
 
 
-def _domain(provider: ProviderConfig, name: str, lanes: dict[str, list[ResolvedLimit]], slots: int) -> DomainLimits:
+def _domain(
+    provider: ProviderConfig, name: str, lanes: dict[str, list[ResolvedLimit]], slots: int
+) -> DomainLimits:
     shared = LaneLimits("*", _buckets(provider, lanes.get("*", [])), slots)
-    others = (LaneLimits(lane, _buckets(provider, limits)) for lane, limits in sorted(lanes.items()) if lane != "*")
+    others = (
+        LaneLimits(lane, _buckets(provider, limits)) for lane, limits in sorted(lanes.items()) if lane != "*"
+    )
     return DomainLimits(name, (shared, *others))
 
 
@@ -53,7 +60,7 @@ def _buckets(provider: ProviderConfig, limits: list[ResolvedLimit]) -> tuple[Buc
             period_ms=round(limit.period_s * 1000),
             burst_ms=round(limit.burst_s * 1000),
             jitter_ms=round(limit.jitter_s * 1000),
-            window_ms=round(limit.window_s * 1000) if limit.enforced_as == "window" else 0,
+            window_ms=round((limit.window_s or 0) * 1000),
             rule=rules.get(limit.resource, "at_start"),
         )
         for limit in limits

@@ -34,13 +34,22 @@ CLOSE_TIMEOUT_S = 2.0
 class _Runtime:
     """What runs in this very process (a fork needs another)."""
 
-    def __init__(self, options: StoreOptions, namespace: str, pools: Mapping[str, PoolLimits], ttl_s: float) -> None:
+    def __init__(
+        self, options: StoreOptions, namespace: str, pools: Mapping[str, PoolLimits], ttl_s: float
+    ) -> None:
         self.pid = os.getpid()
         self.io = IoThread()
         self.process = secrets.token_hex(4)
         self.store = Store(options)
         self.desks = {
-            name: Desk(self.io, lambda: self.store, PoolKeys(namespace, name), self.process, limits=limits, ttl_s=ttl_s)
+            name: Desk(
+                self.io,
+                lambda: self.store,
+                PoolKeys(namespace, name),
+                self.process,
+                limits=limits,
+                ttl_s=ttl_s,
+            )
             for name, limits in pools.items()
         }
         self._tasks: list[asyncio.Task[None]] = []

@@ -42,7 +42,11 @@ class Inbound:
         self._take(now_ms, grants, wakes, refusals)
 
     def _take(
-        self, now_ms: int, grants: Sequence[Sequence[Any]], wakes: Sequence[Sequence[Any]], refusals: Sequence[Sequence[Any]]
+        self,
+        now_ms: int,
+        grants: Sequence[Sequence[Any]],
+        wakes: Sequence[Sequence[Any]],
+        refusals: Sequence[Sequence[Any]],
     ) -> None:
         for grant in grants:
             self._grant(grant, self._local_time(now_ms))
@@ -86,7 +90,7 @@ class Inbound:
 
     def beaten(self, result: Sequence[Any], sent_at: float, leases: Sequence[Lease]) -> None:
         """Take a heartbeat's answer: {"h", unknown {id, state}, missing grants}."""
-        desk, unknown = self._desk, {ticket: state for ticket, state in result[1]}
+        desk, unknown = self._desk, dict(result[1])
         for lease in leases:
             state = unknown.get(lease.ticket)
             if state is None:

@@ -25,7 +25,9 @@ class PoolKeys:
     def __post_init__(self) -> None:
         for part in (self.namespace, self.pool):
             if not part or any(char in _FORBIDDEN or char < " " for char in part):
-                raise ConfigError(f"{part!r} cannot be part of a Redis key: leave out {{ }} | quotes and backslashes")
+                raise ConfigError(
+                    f"{part!r} cannot be part of a Redis key: leave out {{ }} | quotes and backslashes"
+                )
 
     @property
     def prefix(self) -> str:

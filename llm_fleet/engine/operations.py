@@ -118,7 +118,9 @@ class Cancel(Operation):
 class Beat(Operation):
     """Report the leases that are held: only what is reported is renewed."""
 
-    def __init__(self, leases: Sequence[Lease], take: Callable[[Sequence[Any], float, Sequence[Lease]], None]) -> None:
+    def __init__(
+        self, leases: Sequence[Lease], take: Callable[[Sequence[Any], float, Sequence[Lease]], None]
+    ) -> None:
         self._leases, self._take = leases, take
 
     def wire(self, now: float) -> Wire:

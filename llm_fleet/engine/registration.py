@@ -39,7 +39,9 @@ def keyset_hash(limits: PoolLimits) -> str:
 
 
 def _domain_wire(domain: DomainLimits) -> list[Any]:
-    lanes = [[lane.lane, lane.concurrency, [bucket.wire() for bucket in lane.buckets]] for lane in domain.lanes]
+    lanes = [
+        [lane.lane, lane.concurrency, [bucket.wire() for bucket in lane.buckets]] for lane in domain.lanes
+    ]
     return [domain.name, _short_hash(json.dumps(lanes)), lanes]
 
 

@@ -39,7 +39,9 @@ def lua_folder() -> Path:
     for folder in (package / "lua", package.parent / "lua"):
         if (folder / "pool_step.lua").is_file():
             return folder
-    raise ConfigError(f"{package}: the Lua scripts are missing from this installation; install llm_fleet again")
+    raise ConfigError(
+        f"{package}: the Lua scripts are missing from this installation; install llm_fleet again"
+    )
 
 
 def script_names() -> list[str]:
@@ -52,5 +54,7 @@ def load_script(name: str) -> Script:
     """Read `lua/<name>.lua` with its includes, each joined once, in the order of their lines."""
     folder = lua_folder()
     text = (folder / f"{name}.lua").read_text(encoding="utf-8")
-    source = _INCLUDE.sub(lambda found: (folder / f"{found[1]}.lua").read_text(encoding="utf-8").strip(), text)
+    source = _INCLUDE.sub(
+        lambda found: (folder / f"{found[1]}.lua").read_text(encoding="utf-8").strip(), text
+    )
     return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())

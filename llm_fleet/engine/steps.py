@@ -136,7 +136,7 @@ class StepRunner:
     async def _step(self, batch: Sequence[Operation]) -> None:
         script, keys, sent_at = load_script("pool_step"), self._registrar.keys, time.monotonic()
         wire = json.dumps([operation.wire(sent_at) for operation in batch], separators=(",", ":"))
-        arguments = [self._registrar.process, self.epoch, keys.mailboxes, self.fence, wire]
+        arguments: list[str | int] = [self._registrar.process, self.epoch, keys.mailboxes, self.fence, wire]
         reply = await self._store().script(script, keys.all(), arguments)
         if reply[0] == "register":
             self.is_registered = False

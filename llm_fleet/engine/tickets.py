@@ -49,9 +49,16 @@ class Desk:
     """Every ticket of this process in one pool."""
 
     def __init__(
-        self, io: IoThread, store: Callable[[], Store], keys: PoolKeys, process: str, *, limits: PoolLimits, ttl_s: float
+        self,
+        io: IoThread,
+        store: Callable[[], Store],
+        keys: PoolKeys,
+        process: str,
+        *,
+        limits: PoolLimits,
+        ttl_s: float,
     ) -> None:
-        self._io = io
+        self._io, self._store = io, store
         self.keys, self.process, self.limits, self.ttl_s = keys, process, limits, ttl_s
         self.steps = StepRunner(store, self)
         self.waiting: dict[str, Waiter] = {}
@@ -127,7 +134,7 @@ class Desk:
         self.waiting[waiter.ticket] = waiter
         self._enqueue(waiter)
         self.on_waiting()
-        late = max(0.0, waiter.deadline - time.monotonic()) + ANSWER_GRACE_S
+        late = max(ANSWER_GRACE_S, waiter.deadline - time.monotonic())
         waiter.timer = asyncio.get_running_loop().call_later(late, self._give_up, waiter)
 
     def _enqueue(self, waiter: Waiter) -> None:
@@ -188,7 +195,9 @@ class Desk:
         if outage is not None or not waiter.is_queued:
             self._lose(waiter, outage.error if outage else None)
             return
-        waiter.timer = asyncio.get_running_loop().call_later(ANSWER_GRACE_S, self.finish, waiter, Denial("timeout"))
+        waiter.timer = asyncio.get_running_loop().call_later(
+            ANSWER_GRACE_S, self.finish, waiter, Denial("timeout")
+        )
         self.steps.add(Cancel(waiter.ticket, lambda result: self._explained(waiter, result)))
 
     def _explained(self, waiter: Waiter, result: Sequence[Any]) -> None:
@@ -199,13 +208,18 @@ class Desk:
             return
         position, resource, key, need, level, most, wait_ms, tick = result[2]
         reason = denial_of(["d", "timeout", wait_ms, resource, key, need, level, most, tick])
-        fields = {name: getattr(reason, name) for name in ("retry_after_s", "resource", "need", "level", "limit")}
+        fields = {
+            name: getattr(reason, name) for name in ("retry_after_s", "resource", "need", "level", "limit")
+        }
         self.finish(waiter, Denial("timeout", position=int(position), key_id=reason.key_id, **fields))
 
     def _lose(self, waiter: Waiter, error: CoordinationError | None) -> None:
-        text = str(error) if error else "Redis did not answer in time; look at its load and latency"
+        where = self._store().description
+        text = str(error) if error else f"{where} did not answer in time; look at its load and latency"
         waited = time.monotonic() - waiter.created
-        self.finish(waiter, CoordinationError(f"pool {self.keys.pool}: no grant after {waited:.1f} s: {text}"))
+        self.finish(
+            waiter, CoordinationError(f"pool {self.keys.pool}: no grant after {waited:.1f} s: {text}")
+        )
         self.steps.add(Cancel(waiter.ticket))
 
     def check_outage(self) -> None:
@@ -235,7 +249,9 @@ class Desk:
     def fail_all(self) -> None:
         """The manager closes: everybody who waits is told so."""
         for waiter in list(self.waiting.values()):
-            self.finish(waiter, ManagerClosed(f"pool {self.keys.pool}: the manager was closed while a call waited"))
+            self.finish(
+                waiter, ManagerClosed(f"pool {self.keys.pool}: the manager was closed while a call waited")
+            )
             self.steps.add(Cancel(waiter.ticket))
         self.inbound.close()
 
@@ -244,7 +260,12 @@ class Desk:
     def offer(self) -> str:
         """What this process registers with."""
         self._known.epoch, self._known.fence = self.steps.epoch, self.steps.fence
-        return offer(self.limits, self._known, self.ttl_s, [lease for lease in self.leases.values() if not lease.is_lost])
+        return offer(
+            self.limits,
+            self._known,
+            self.ttl_s,
+            [lease for lease in self.leases.values() if not lease.is_lost],
+        )
 
     def registered(self, epoch: str, fence: int, outcome: Sequence[str]) -> None:
         """The pool knows us (again): everybody who waits enqueues again under the same id."""

@@ -30,6 +30,9 @@ from ..models import Call, Response, Usage
 
 __all__ = ["RateLimit", "RateLimitConfig"]
 
+SAYING_WHY_S = 0.1
+"""A wait ends this much before its call does, so that there is time to say what it waited for."""
+
 UNNAMED_PAUSE_S = 1.0
 """How long a 429 without `retry-after` pauses its domain."""
 
@@ -60,7 +63,7 @@ class RateLimit:
     async def _acquire(self, call: Call) -> Lease:
         timeout_s = call.queue_timeout
         if call.deadline is not None:
-            timeout_s = min(timeout_s, max(0.0, call.deadline - time.monotonic()))
+            timeout_s = min(timeout_s, max(0.0, call.deadline - time.monotonic() - SAYING_WHY_S))
         need = self._needs(call)
         outcome = await self._pool.enqueue(need, timeout_s=timeout_s)
         if isinstance(outcome, Denial):
@@ -75,7 +78,9 @@ class RateLimit:
         except ProviderError as error:
             self._settle_error(call, lease, error)
             if isinstance(error, KeyRefused):
-                await self._pool.pause_key(lease.key_id, reason=f"{error.status or ''} {error.code or ''}".strip())
+                await self._pool.pause_key(
+                    lease.key_id, reason=f"{error.status or ''} {error.code or ''}".strip()
+                )
             raise
         except BaseException:
             _settle_abandoned(call, lease)
@@ -140,5 +145,8 @@ _REFUSALS: dict[str, tuple[type[LimitError], str]] = {
     "timeout": (QueueTimeout, "Raise queue_timeout or rate_limits, or add API keys."),
     "too_large": (NeedTooLarge, "It can never go: send less input, lower max_tokens, or raise the limit."),
     "queue_full": (QueueFull, "Send less at once, or raise settings.max_queued."),
-    "no_key": (NoUsableKey, "Every API key is out of service: see `llm-fleet keys list`, then `keys resume`."),
+    "no_key": (
+        NoUsableKey,
+        "Every API key is out of service: see `llm-fleet keys list`, then `keys resume`.",
+    ),
 }

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import cast
 
-from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt, stop_any
+from tenacity import AsyncRetrying, RetryCallState
 
 from ..chain import Handler
 from ..errors import LLMFleetError, ProviderError
@@ -73,7 +73,7 @@ class Retry:
         return AsyncRetrying(
             retry=lambda state: _may_retry(call, _error_of(state)),
             wait=self._pause,
-            stop=stop_any(stop_after_attempt(self._max_retries + 1), lambda state: _ends_too_late(call, state)),
+            stop=lambda state: state.attempt_number > self._max_retries or _ends_too_late(call, state),
             sleep=self._sleep,
             reraise=True,
         )

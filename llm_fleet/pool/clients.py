@@ -11,7 +11,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -122,7 +122,8 @@ class ClientPool:
         """Close every SDK client; those of other loops are closed by their own loop."""
         with self._lock:
             self._closed = True
-            shelves, self._shelves = self._shelves, {}
+            shelves = dict(self._shelves)
+            self._shelves.clear()
         for loop, shelf in shelves.items():
             if loop is asyncio.get_running_loop():
                 await shelf.close()
@@ -184,6 +185,8 @@ class ClientPool:
             ) from None
 
     async def _next_trial(self, health: Health) -> bool:
-        while (trial := health.admit(self.clock())) is None:
+        while True:
+            trial = health.admit(self.clock())
+            if trial is not None:
+                return trial
             await asyncio.sleep(min(_LOOK_AGAIN_S, max(health.out_for(self.clock()), 0.001)))
-        return trial

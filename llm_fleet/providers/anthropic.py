@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import RequestRefused
 from ..models import Call, Content, MessageRole, Response, ToolCall, Usage
 from ..profiles import profile_for
 from .adapter import Emission, folded, http_client, mark_sent, per_read, tool_arguments, warn_once
-from .failures import Answer, Fault, judge, refused_arguments, translated, unreadable, without_answer
+from .failures import (
+    Answer,
+    Fault,
+    judge,
+    no_stream,
+    refused_arguments,
+    translated,
+    unreadable,
+    without_answer,
+)
 
 __all__ = ["AnthropicAdapter"]
 
@@ -88,7 +96,7 @@ class AnthropicAdapter:
 
 def _request(call: Call) -> dict[str, Any]:
     if "stream" in call.extra:
-        raise RequestRefused("`stream` is no keyword of complete(): use stream_complete()", provider=call.provider)
+        raise no_stream(call)
     system, messages = _conversation(call)
     choice = {"type": call.tool_choice} if isinstance(call.tool_choice, str) else call.tool_choice
     request: dict[str, Any] = {
@@ -108,13 +116,14 @@ def _request(call: Call) -> dict[str, Any]:
 
 def _takes_temperature(call: Call) -> bool:
     headers = call.extra.get("extra_headers") or {}
-    version = next((headers[name] for name in headers if name.lower() == "anthropic-version"), _SAMPLING_UNTIL)
-    if version < _SAMPLING_UNTIL:
+    version = {name.lower(): value for name, value in headers.items()}.get("anthropic-version")
+    if version is not None and version < _SAMPLING_UNTIL:
         return True
     warn_once(
         "temperature.left_out",
-        f"{call.provider} has no `temperature` from API version {_SAMPLING_UNTIL} on; it is not sent. For an older "
-        'model pass extra_headers={"anthropic-version": "2023-06-01"}, else remove it from `settings`',
+        f"{call.provider} has no `temperature` from API version {_SAMPLING_UNTIL} on; it is not sent. "
+        'For an older model pass extra_headers={"anthropic-version": "2023-06-01"}, '
+        "else remove it from `settings`",
     )
     return False
 

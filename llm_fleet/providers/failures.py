@@ -26,7 +26,18 @@ from ..errors import (
 from ..models import Call, Usage
 from ..profiles import Profile
 
-__all__ = ["Answer", "Fault", "Produced", "incomplete", "judge", "refused_arguments", "translated", "unreadable", "without_answer"]
+__all__ = [
+    "Answer",
+    "Fault",
+    "Produced",
+    "incomplete",
+    "judge",
+    "no_stream",
+    "refused_arguments",
+    "translated",
+    "unreadable",
+    "without_answer",
+]
 
 _REMEDIES = {
     401: "the key is not accepted: replace it in `api_keys`",
@@ -43,6 +54,7 @@ _UNREACHABLE = "check the network and `base_url`; `settings.timeout` bounds each
 
 _QUOTED = 300
 _WINDOW = 16
+_SHORT = 6
 _KEY_LIKE = re.compile(r"\b(?:sk|pk|gsk|xai|key|bearer)[-_ ][\w*.-]{6,}", re.IGNORECASE)
 
 
@@ -68,7 +80,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What went wrong, in the words of `errors`: `what` completes "<provider> …", `remedy` says what to do."""
+    """What went wrong: `what` completes the sentence "<provider> …", `remedy` says what to do."""
 
     kind: type[ProviderError]
     what: str
@@ -83,8 +95,8 @@ class Fault:
     def error(self, call: Call, produced: Produced | None = None) -> ProviderError:
         """The exception to raise; with text already shown it is the stream that was interrupted."""
         key_id = call.lease.key_id if call.lease is not None else None
-        said = f": {quotable(self.said, call)}" if quotable(self.said, call) else ""
-        message = f"{call.provider} {self.what}{said} (model {call.model}, key {key_id}); {self.remedy}"
+        what = ": ".join(part for part in (self.what, quotable(self.said, call)) if part)
+        message = f"{call.provider} {what} (model {call.model}, key {key_id}); {self.remedy}"
         fields: dict[str, Any] = {
             "provider": call.provider,
             "key_id": key_id,
@@ -137,6 +149,11 @@ def unreadable(call: Call, what: str, produced: Produced | None = None) -> Provi
     return Fault(ProviderUnavailable, f"answered with {what}", remedy, retryable=True).error(call, produced)
 
 
+def no_stream(call: Call) -> ProviderError:
+    """`stream` is not for the SDK: the chain has to know."""
+    return RequestRefused("no keyword `stream`: use stream_complete() instead", provider=call.provider)
+
+
 @contextmanager
 def translated(
     fault_of: Callable[[Exception], Fault | None], call: Call, produced: Produced | None = None
@@ -172,10 +189,17 @@ def refused_arguments(call: Call) -> Iterator[None]:
 
 def quotable(said: str, call: Call) -> str:
     """A provider's words, cut short, without keys, and not at all where they repeat the prompt."""
-    said = _KEY_LIKE.sub("…", " ".join(said.split()))[:_QUOTED]
-    prompt = " ".join(str([call.system, *(message.content for message in call.messages)]).split())
-    windows = (said[start : start + _WINDOW] for start in range(0, len(said) - _WINDOW + 1, _WINDOW // 2))
-    return "" if any(window in prompt for window in windows) else said
+    said = _KEY_LIKE.sub("…", _on_one_line(said))[:_QUOTED]
+    contents = [call.system or "", *(message.content for message in call.messages)]
+    prompt = _on_one_line(str(contents))
+    windows = [said[start : start + _WINDOW] for start in range(0, len(said) - _WINDOW + 1, _WINDOW // 2)]
+    short = [_on_one_line(text) for text in contents if isinstance(text, str) and len(text) >= _SHORT]
+    repeated = any(window in prompt for window in windows) or any(text in said for text in short)
+    return "" if repeated else said
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _meaning(answer: Answer, profile: Profile) -> tuple[type[ProviderError], str, bool, bool]:
@@ -189,7 +213,7 @@ def _meaning(answer: Answer, profile: Profile) -> tuple[type[ProviderError], str
         return Throttled, _REMEDIES[429], True, False
     if status in (401, 402, 403):
         return KeyRefused, _REMEDIES[status], False, False
-    if status in (408, 409) or status >= 500:
+    if profile.is_retryable(status):
         return ProviderUnavailable, _TRY_AGAIN, True, False
     return RequestRefused, _REMEDIES.get(status, _NEVER), False, False
 

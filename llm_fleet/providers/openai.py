@@ -11,11 +11,19 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..errors import RequestRefused
 from ..models import Call, Message, MessageRole, Response, ToolCall, Usage
 from ..profiles import profile_for
 from .adapter import Emission, folded, http_client, mark_sent, per_read, tool_arguments, warn_once
-from .failures import Answer, Fault, judge, refused_arguments, translated, unreadable, without_answer
+from .failures import (
+    Answer,
+    Fault,
+    judge,
+    no_stream,
+    refused_arguments,
+    translated,
+    unreadable,
+    without_answer,
+)
 
 __all__ = ["OpenAIAdapter"]
 
@@ -84,7 +92,7 @@ class OpenAIAdapter:
 
 def _request(call: Call, host: str) -> dict[str, Any]:
     if "stream" in call.extra:
-        raise RequestRefused("`stream` is no keyword of complete(): use stream_complete()", provider=call.provider)
+        raise no_stream(call)
     request: dict[str, Any] = {
         "model": call.model,
         "messages": [turn for message in _system(call) for turn in _turns(message)],
@@ -152,7 +160,8 @@ class _Fold:
 
     def add(self, chunk: Any) -> str:
         """Take one chunk in; gives the text that it brings to the reader."""
-        self._last = {"id": chunk.id, "model": chunk.model or self._last.get("model"), "created": chunk.created}
+        model = chunk.model or self._last.get("model")
+        self._last = {"id": chunk.id, "model": model, "created": chunk.created}
         if chunk.usage is not None:
             self._usage = chunk.usage
             self._emission.know(_usage(chunk.usage))
@@ -162,13 +171,12 @@ class _Fold:
         self._finished = choice.finish_reason or self._finished
         for part in choice.delta.tool_calls or ():
             self._grow(part)
-        reasoning = getattr(choice.delta, "reasoning_content", None) or getattr(choice.delta, "reasoning", None)
-        if isinstance(reasoning, str):
-            self._emission.count(reasoning)
+        self._emission.count(_reasoning(choice.delta))
         return choice.delta.content or ""
 
     def _grow(self, part: Any) -> None:
-        call = self._tools.setdefault(part.index, {"id": None, "type": "function", "name": "", "arguments": []})
+        unnamed = {"id": None, "type": "function", "name": "", "arguments": []}
+        call = self._tools.setdefault(part.index, unnamed)
         call["id"] = part.id or call["id"]
         if part.function is not None:
             call["name"] += part.function.name or ""
@@ -192,6 +200,12 @@ class _Fold:
         return ChatCompletion.construct(
             **self._last, object="chat.completion", choices=[choice], usage=self._usage
         )
+
+
+def _reasoning(delta: Any) -> str:
+    # Not OpenAI's own: compatible servers show what the model thinks under either name.
+    found = getattr(delta, "reasoning_content", None) or getattr(delta, "reasoning", None)
+    return found if isinstance(found, str) else ""
 
 
 def _response(completion: Any, call: Call) -> Response:
@@ -232,7 +246,8 @@ def _fault_of(error: Exception) -> Fault | None:
     import openai
 
     if isinstance(error, openai.APIStatusError):
-        answer = Answer(error.status_code, error.code or error.type, _said(error.body), error.response.headers)
+        said = _said(error.body)
+        answer = Answer(error.status_code, error.code or error.type, said, error.response.headers)
         return judge(answer, _PROFILE)
     if isinstance(error, openai.APIConnectionError):
         return without_answer(error)
@@ -243,8 +258,8 @@ def _fault_of(error: Exception) -> Fault | None:
 
 def _in_stream(error: Any) -> Fault:
     code = error.code or error.type or ""
-    status = int(code) if code.isdecimal() else _STATUS_OF_CODE.get(code) or _STATUS_OF_CODE.get(error.type or "", 500)
-    return judge(Answer(status, code, error.message, {}), _PROFILE)
+    status = _STATUS_OF_CODE.get(code) or _STATUS_OF_CODE.get(error.type or "", 500)
+    return judge(Answer(int(code) if code.isdecimal() else status, code, error.message, {}), _PROFILE)
 
 
 def _said(body: object) -> str:

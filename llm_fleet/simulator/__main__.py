@@ -32,7 +32,9 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m llm_fleet.simulator", description="A simulated provider.")
+    parser = argparse.ArgumentParser(
+        prog="python -m llm_fleet.simulator", description="A simulated provider."
+    )
     parser.add_argument("--config", required=True, help="a YAML or JSON file; - is standard input")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")

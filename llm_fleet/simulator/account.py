@@ -144,9 +144,7 @@ class Account:
                 for resource, level in self.levels.items()
             },
             "used": {resource: self.used[resource] for resource in self.levels},
-            "permitted": {
-                resource: self._permitted(level, now) for resource, level in self.levels.items()
-            },
+            "permitted": {resource: self._permitted(level, now) for resource, level in self.levels.items()},
         }
 
     def _permitted(self, level: Level, now: float) -> Mapping[str, float]:

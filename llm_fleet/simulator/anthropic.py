@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .account import Account, Denial
-from .dialect import Answer, Ask, Headers, Problem, Refusal
+from .dialect import Answer, Ask, Headers, Problem, Refusal, bearer
 from .tokens import count_input_tokens
 
 __all__ = ["Anthropic", "rfc3339"]
@@ -56,7 +56,7 @@ class Anthropic:
 
     def api_key(self, headers: Mapping[bytes, bytes]) -> str | None:
         key = headers.get(b"x-api-key")
-        return None if key is None else key.decode("latin-1")
+        return bearer(headers) if key is None else key.decode("latin-1")
 
     def unauthorized(self, api_key: str | None) -> Problem:
         return Problem(401, "x-api-key header is required" if api_key is None else "invalid x-api-key")
@@ -157,10 +157,10 @@ class Anthropic:
         return _event("error", **{**self.problem_body(problem, number), "type": "error"})
 
 
-def _require(body: dict[str, Any], field: str, kind: type) -> None:
+def _require(body: dict[str, Any], field: str, kind: type[Any]) -> None:
     if field not in body:
         raise Refusal(Problem(400, f"{field}: Field required"))
-    value = body[field]
+    value: Any = body[field]
     if not isinstance(value, kind) or isinstance(value, bool):
         raise Refusal(Problem(400, f"{field}: Input should be a valid {kind.__name__}"))
     if field == "max_tokens" and value < 1:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from .anthropic import Anthropic
-from .config import SimulatorConfigError, parse_faults
+from .config import parse_faults
 from .delivery import deliver
 from .dialect import Dialect, Problem
 from .exchange import Exchange, Receive, Reply, Scope, Send

@@ -118,7 +118,7 @@ class Fault(_Strict):
 class SimulatorConfig(_Strict):
     """A whole provider.
 
-    A call lasts `latency_s` + its output tokens × `seconds_per_output_token`, from acceptance to
+    A call lasts `latency_s` + `seconds_per_output_token` for each output token, from acceptance to
     the last byte; its output is produced evenly over that time in `chunks` steps, and charged step
     by step, streamed or not. `default_max_tokens` stands in where a request names no maximum.
     The books keep the last `keep` requests.

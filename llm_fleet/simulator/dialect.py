@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from .account import Account, Denial
 
-__all__ = ["Answer", "Ask", "Dialect", "Headers", "Problem", "Refusal"]
+__all__ = ["Answer", "Ask", "Dialect", "Headers", "Problem", "Refusal", "bearer"]
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -51,6 +51,12 @@ class Refusal(Exception):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
         self.problem = problem
+
+
+def bearer(headers: Mapping[bytes, bytes]) -> str | None:
+    """The token of an `Authorization: Bearer` header."""
+    kind, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    return token.strip() or None if kind.lower() == "bearer" else None
 
 
 class Dialect(Protocol):

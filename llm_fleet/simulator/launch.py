@@ -13,6 +13,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -49,9 +50,7 @@ def serve(
     run(config, (host, port), parent=parent, announce=announce)
 
 
-def run_simulator(
-    config: Mapping[str, Any], *, host: str = "127.0.0.1", port: int = 0
-) -> RunningSimulator:
+def run_simulator(config: Mapping[str, Any], *, host: str = "127.0.0.1", port: int = 0) -> RunningSimulator:
     """Start a simulated provider in a process of its own; returns when it answers.
 
     To be used with `with`, or ended by `stop()`. It also ends when this process does.
@@ -68,7 +67,7 @@ def run_simulator(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(_import_path())},
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -142,6 +141,12 @@ class RunningSimulator:
                 raise SimulatorConfigError(error.read().decode()) from error
         except OSError as error:
             raise SimulatorError(f"simulator: {self.url} does not answer ({error}); has it ended?") from error
+
+
+def _import_path() -> list[str]:
+    """Where the new process finds this package, however we found it."""
+    here = str(Path(__file__).parents[2])
+    return [here, *filter(None, [os.environ.get("PYTHONPATH")])]
 
 
 def _require_uvicorn() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .account import Account, Denial
-from .dialect import Answer, Ask, Headers, Problem, Refusal
+from .dialect import Answer, Ask, Headers, Problem, Refusal, bearer
 from .tokens import count_input_tokens
 
 __all__ = ["OpenAI", "go_duration"]
@@ -56,8 +56,7 @@ class OpenAI:
     rejected_cost_a_request = True
 
     def api_key(self, headers: Mapping[bytes, bytes]) -> str | None:
-        kind, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        return key.strip() if kind.lower() == "bearer" and key.strip() else None
+        return bearer(headers)
 
     def unauthorized(self, api_key: str | None) -> Problem:
         if api_key is None:
@@ -146,7 +145,7 @@ class OpenAI:
         ]
 
     def whole(self, answer: Answer, text: str) -> dict[str, Any]:
-        message = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
+        message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
         return {
             "id": _completion_id(answer),
             "object": "chat.completion",

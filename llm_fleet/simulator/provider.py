@@ -13,7 +13,7 @@ from .account import Account, Denial, Need
 from .books import Books, Row
 from .call import AcceptedCall, Attempt, Step, schedule
 from .config import Fault, SimulatorConfig
-from .dialect import Answer, Ask, Dialect, Headers, Problem, Refusal
+from .dialect import Answer, Dialect, Headers, Problem, Refusal
 from .exchange import Reply
 from .faults import Faults
 from .tokens import count_input_tokens

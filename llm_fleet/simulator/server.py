@@ -7,7 +7,6 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from typing import Any
 
 import uvicorn
 
@@ -21,7 +20,9 @@ KEEP_ALIVE_S = 3600
 """Longer than any client keeps a connection: none is closed under a request that is on its way."""
 
 
-def run(config: SimulatorConfig, address: tuple[str, int], *, parent: int | None, announce: Callable[[str], None]) -> None:
+def run(
+    config: SimulatorConfig, address: tuple[str, int], *, parent: int | None, announce: Callable[[str], None]
+) -> None:
     """Serve until interrupted or, with `parent`, until that process is no longer our parent.
 
     `announce` gets the url as soon as it answers.

@@ -8,7 +8,7 @@ the names of fields, roles and types.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import cycle, islice, pairwise
+from itertools import pairwise
 from typing import Any
 
 __all__ = ["count_input_tokens", "pieces", "words"]
@@ -18,10 +18,11 @@ TOKENS_PER_MESSAGE = 4
 
 _COUNTED = ("system", "messages", "tools", "input", "instructions")
 _NOT_TEXT = frozenset({"role", "type", "cache_control"})
-_VOCABULARY = (
-    "the fleet waits at the harbour while one careful pilot counts every ship and lets the next one "
-    "sail when the tide allows it and no captain ever has to turn back"
-).split()
+_SENTENCE = """
+    the fleet waits at the harbour while one careful pilot counts every ship and lets the next one
+    sail when the tide allows it and no captain ever has to turn back
+"""
+_VOCABULARY = [f"{word} " for word in _SENTENCE.split()]
 
 
 def count_input_tokens(body: Mapping[str, Any]) -> int:
@@ -34,7 +35,9 @@ def count_input_tokens(body: Mapping[str, Any]) -> int:
 
 def words(count: int, start: int = 0) -> str:
     """`count` words, each followed by a space; `start` words of the text came before."""
-    return "".join(f"{word} " for word in islice(cycle(_VOCABULARY), start, start + count))
+    first = start % len(_VOCABULARY)
+    rounds = (first + count) // len(_VOCABULARY) + 1
+    return "".join((_VOCABULARY * rounds)[first : first + count])
 
 
 def pieces(total: int, count: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..render import duration, some_of
@@ -18,9 +18,15 @@ Snapshot = Mapping[str, Any]
 
 def seen_s(process: Snapshot, pool: Snapshot) -> float:
     """Seconds since a process was last seen; the presence clock stands still while nobody calls."""
-    idle_ms = pool.get("idle_ms", 0)
+    idle_ms = _idle_ms(pool)
     age_ms: float = process["seen_ms"] - min(idle_ms, STRIDE_MS) + idle_ms
     return max(0.0, age_ms / 1000)
+
+
+def _idle_ms(pool: Snapshot) -> float:
+    """How long nobody has called: as the snapshot says, and at least as long as a timer is overdue."""
+    overdue = [-queue["armed_ms"] for queue in pool["queues"] if "armed_ms" in queue]
+    return max([0.0, pool.get("idle_ms", 0), *overdue])
 
 
 def process_state(process: Snapshot, pool: Snapshot) -> str:
@@ -93,16 +99,20 @@ def _processes(pool: Snapshot) -> Iterator[str]:
 
 
 def _drift(pool: Snapshot) -> Iterator[str]:
+    """Processes whose limits are not those in force; domains with the same story are told together."""
     live = live_processes(pool)
+    stories: dict[tuple[str, ...], list[str]] = {}
     for name, domain in sorted(pool["domains"].items()):
-        other = [
-            process
-            for process in sorted(live)
-            if pool["processes"][process]["info"].get("hashes", {}).get(name, domain["hash"]) != domain["hash"]
-        ]
-        if other:
+        if others := _others(name, domain, pool, live):
             version = f", version {domain['version']}" if domain["version"] >= 0 else ""
-            yield (
-                f"config drift: {len(other)} of {len(live)} processes ({some_of(other)}) were given other limits for"
-                f" {name} than those in force (source {domain['source']}{version}); restart them with the same config"
-            )
+            stories.setdefault((f"source {domain['source']}{version}", *others), []).append(name)
+    for (origin, *others), names in stories.items():
+        yield (
+            f"config drift: {len(others)} of {len(live)} processes ({some_of(others)}) were given other limits for"
+            f" {some_of(names)} than those in force ({origin}); restart them with the same config"
+        )
+
+
+def _others(name: str, domain: Snapshot, pool: Snapshot, live: Sequence[str]) -> list[str]:
+    given = {process: pool["processes"][process]["info"].get("hashes", {}).get(name) for process in live}
+    return sorted(process for process, text in given.items() if text not in (None, domain["hash"]))

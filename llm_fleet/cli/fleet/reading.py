@@ -27,6 +27,7 @@ async def read_status(store: Store, source: Source) -> dict[str, Any]:
     pools = await read_fleet(store, await source.pool_keys(store))
     known = {name: pool for name, pool in pools.items() if pool}
     for pool in known.values():
+        pool["queues"].sort(key=lambda queue: (queue["lane"], queue["keyset"]))
         pool["waits_for"] = [waiting_line(queue, pool) for queue in pool["queues"] if queue["waiting"]]
     reasons = server_reasons(server)
     for name, pool in known.items():

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from ...engine.keys import PoolKeys
 from ...engine.snapshot import list_pools
@@ -17,7 +19,12 @@ from ...store import Store, StoreOptions
 if TYPE_CHECKING:
     from ...embedded import SharedServer
 
-__all__ = ["Source", "Where", "find_source"]
+__all__ = ["ConfigOption", "NamespaceOption", "PoolOption", "RedisOption", "Source", "Where", "find_source"]
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="The config; else LLM_CONFIG_PATH.")]
+RedisOption = Annotated[str | None, typer.Option(help="A Redis url, in place of the config and its pools.")]
+NamespaceOption = Annotated[str | None, typer.Option(help="The namespace, in place of the config's.")]
+PoolOption = Annotated[list[str] | None, typer.Option(help="Only this pool; may be repeated.")]
 
 DEFAULT_NAMESPACE = "llm_fleet"
 DEFAULT_CONFIG = "config/llm.yaml"

@@ -1,0 +1,1 @@
+"""`llm-fleet config`: whether a config works, and what it comes to."""

@@ -1,0 +1,89 @@
+"""How `status` looks on a terminal: the server, and per pool its keys, processes and queues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from ..render import duration, plain_table, sentences, short_amount, some_of
+from .health import process_state, seen_s
+from .limits import keys_table
+
+__all__ = ["status_view"]
+
+Snapshot = Mapping[str, Any]
+
+CLOCK_MATTERS_S = 1.0
+FORGOTTEN_S = 60.0
+
+
+def status_view(status: Snapshot, *, width: int) -> Group:
+    """Everything, for a terminal of `width` columns."""
+    parts: list[RenderableType] = [_server_line(status), Text("")]
+    for name, pool in status["pools"].items():
+        parts += [*(_pool(name, pool, width) if pool else [_unknown(name)]), Text("")]
+    if not status["pools"]:
+        parts.append(Text(f"no pool in namespace {status['namespace']}: no process has registered there", "yellow"))
+    if status["reasons"]:
+        parts += [Text("degraded", "bold red"), sentences(status["reasons"], style="red")]
+    elif status["pools"]:
+        parts.append(Text("ok", "bold green"))
+    return Group(*parts)
+
+
+def _unknown(name: str) -> Text:
+    return Text(f"pool {name}: no process has registered yet", "yellow")
+
+
+def _server_line(status: Snapshot) -> Text:
+    server = status["server"]
+    parts = [f"{server['latency_ms']:.1f} ms", f"namespace {status['namespace']}"]
+    if server["version"]:
+        memory = f"{short_amount(server['used_memory'])}B, {server['maxmemory_policy']}"
+        parts = [f"{server['software']} {server['version']}", parts[0], memory, parts[1]]
+    if abs(server["clock_ahead_s"]) > CLOCK_MATTERS_S:
+        side = "ahead of" if server["clock_ahead_s"] > 0 else "behind"
+        parts.append(f"clock {duration(abs(server['clock_ahead_s']))} {side} ours (only Redis' own counts)")
+    return Text.assemble(("Redis ", "bold"), server["description"], (" · " + " · ".join(parts), "dim"))
+
+
+def _pool(name: str, pool: Snapshot, width: int) -> Iterator[RenderableType]:
+    live = [process for process in pool["processes"].values() if process_state(process, pool) == "live"]
+    facts = [
+        f"{len(pool['keys'])} keys",
+        f"{len(live)} processes live",
+        f"{pool['leases']:,} in flight",
+        f"{pool['waiting']:,} waiting",
+    ]
+    yield Text.assemble(("pool ", "bold"), (name, "bold cyan"), (" · " + " · ".join(facts), "dim"))
+    yield keys_table(pool, width)
+    yield Text("level/capacity; the lighter part of a bar and h: held for running calls\n", "dim")
+    yield from _processes_table(pool)
+    if pool["waits_for"]:
+        yield Text("")
+        yield sentences(pool["waits_for"])
+
+
+def _processes_table(pool: Snapshot) -> Iterator[RenderableType]:
+    table = plain_table(
+        "process", "host", "pid", "command", "seen", "leases", "queued", "state", right=["pid", "leases", "queued"]
+    )
+    long_gone = []
+    for name, process in sorted(pool["processes"].items()):
+        state, seen, info = process_state(process, pool), seen_s(process, pool), process["info"]
+        if state == "gone" and seen > FORGOTTEN_S and not process["queued"] and not process["leases"]:
+            long_gone.append(name)
+            continue
+        what = [str(info.get(field, "?")) for field in ("host", "pid", "command")]
+        counts = [f"{process['leases']:,}", f"{process['queued']:,}"]
+        table.add_row(name, *what, f"{duration(seen)} ago", *counts, Text(state, STYLES[state]))
+    if table.row_count:
+        yield table
+    if long_gone:
+        yield Text(f"gone for more than a minute: {some_of(long_gone)}", "dim")
+
+
+STYLES = {"live": "green", "silent": "yellow", "gone": "red"}
