@@ -16,6 +16,7 @@ from llm_fleet.errors import (
     NeedTooLarge,
     ProviderUnavailable,
     QueueTimeout,
+    RequestRefused,
 )
 from llm_fleet.models import Message, MessageRole
 from tests.managers import HELLO, KEYS, entry, manager_of, provider, settled
@@ -163,6 +164,10 @@ async def test_any_other_keyword_reaches_the_sdk(simulator, redis_url, namespace
     sim = simulator(provider())
     async with manager_of(redis_url, namespace, anthropic=entry(sim.url)) as manager:
         response = await manager.get_client().complete(
-            [Message(MessageRole.USER, [{"type": "text", "text": "Hi"}])], system="Be brief.", top_p=0.9
+            [Message(MessageRole.USER, [{"type": "text", "text": "Hi"}])],
+            system="Be brief.",
+            stop_sequences=["END"],
         )
         assert response.stop_reason == "end_turn"
+        with pytest.raises(RequestRefused, match="no_such_option"):
+            await manager.get_client().complete(HELLO, no_such_option=1)

@@ -71,7 +71,8 @@ def test_placeholder_keys_are_warned_about() -> None:
 
 
 @pytest.mark.parametrize(
-    "placeholder", ["your-api-key", "<your key>", "changeme", "CHANGE_ME", "xxx", "sk-xxxx", "api_key", "sk-..."]
+    "placeholder",
+    ["your-api-key", "<your key>", "changeme", "CHANGE_ME", "xxx", "sk-xxxx", "api_key", "sk-..."],
 )
 def test_what_looks_like_a_placeholder(placeholder: str) -> None:
     """The usual stand-ins for a key are recognised."""
@@ -118,7 +119,10 @@ def test_the_log_level_of_the_environment_wins() -> None:
 def test_redis_url_is_the_fallback() -> None:
     """REDIS_URL counts only where the file has no url."""
     env = {"REDIS_URL": "redis://from-env:1"}
-    for written, expected in (("", "redis://from-env:1"), ("url: 'redis://from-file:1'", "redis://from-file:1")):
+    for written, expected in (
+        ("", "redis://from-env:1"),
+        ("url: 'redis://from-file:1'", "redis://from-file:1"),
+    ):
         url = config_with(more=f"redis: {{{written}}}", **env).redis.url
         assert url is not None
         assert url.get_secret_value() == expected
@@ -169,7 +173,9 @@ def test_a_doubled_dollar_is_literal() -> None:
 
 def test_an_empty_field_counts_as_not_written() -> None:
     """`pool:` with nothing behind it, or an empty text, leaves the default."""
-    config = parse_config(f"pool:\nredis: {{url: ''}}\nproviders: {{openai: {{api_keys: [{KEY}], rate_limits: }}}}")
+    config = parse_config(
+        f"pool:\nredis: {{url: ''}}\nproviders: {{openai: {{api_keys: [{KEY}], rate_limits: }}}}"
+    )
     assert (config.pool.acquire_timeout, config.providers["openai"].rate_limits) == (30.0, [])
 
 
@@ -199,7 +205,11 @@ def test_limits_can_be_made_in_code() -> None:
         output_tokens_per_minute=5000,
         max_concurrent_requests=5,
     )
-    assert limits.amounts() == {("requests", 60): 20, ("input_tokens", 60): 10000, ("output_tokens", 60): 5000}
+    assert limits.amounts() == {
+        ("requests", 60): 20,
+        ("input_tokens", 60): 10000,
+        ("output_tokens", 60): 5000,
+    }
 
 
 def test_no_secret_in_any_repr() -> None:

@@ -1,4 +1,4 @@
-"""What limits come to: domains, lanes, bursts, windows; and the doubts about them."""
+"""What limits come to: domains, lanes, bursts and windows."""
 
 from __future__ import annotations
 
@@ -24,15 +24,18 @@ ID = [key_id(key) for key in KEYS]
 Entry = dict[str, object]
 
 
-def provider_of(*limits: Entry, keys: int = 1, accounts: str = "", **fields: object) -> ProviderConfig:
+def provider_of(
+    *limits: Entry, keys: int = 1, accounts: str = "", own: dict[str, Entry] | None = None
+) -> ProviderConfig:
     """A provider with `keys` keys; `accounts` names the account of each, `-` for none."""
     names = accounts.split() or ["-"] * keys
     entries = [
-        {"key": key, "account": None if name == "-" else name}
-        for key, name in zip(KEYS, names, strict=False)
+        {"key": key, "account": None if name == "-" else name} for key, name in zip(KEYS, names, strict=False)
     ]
-    data = {"name": "anthropic", "api_keys": entries, "rate_limits": list(limits), **fields}
-    return ProviderConfig.model_validate(data)
+    special = {name: {"rate_limits": [entry]} for name, entry in (own or {}).items()}
+    return ProviderConfig.model_validate(
+        {"name": "anthropic", "api_keys": entries, "rate_limits": list(limits), "accounts": special}
+    )
 
 
 def amounts(provider: ProviderConfig) -> list[tuple[str, str, str, int]]:
@@ -45,7 +48,9 @@ RPM: Entry = {"requests_per_minute": 12}
 def test_a_row_says_everything() -> None:
     """One limit is one row with its defaults and its place in the file."""
     assert resolve_limits(provider_of(RPM)) == [
-        ResolvedLimit(ID[0], "*", "requests", 12, 60, 60.0, 0.5, "bucket", None, "providers.anthropic.rate_limits[0]")
+        ResolvedLimit(
+            ID[0], "*", "requests", 12, 60, 60.0, 0.5, "bucket", None, "providers.anthropic.rate_limits[0]"
+        )
     ]
 
 
@@ -72,7 +77,10 @@ def test_keys_of_an_account_share_its_limits() -> None:
 def test_as_many_entries_as_keys_are_one_each() -> None:
     """Without models and shared accounts the entries are dealt out in the order of the keys."""
     provider = provider_of({"requests_per_minute": 1}, {"requests_per_minute": 2}, keys=2)
-    assert amounts(provider) == [(ID[0], "*", "requests_per_minute", 1), (ID[1], "*", "requests_per_minute", 2)]
+    assert amounts(provider) == [
+        (ID[0], "*", "requests_per_minute", 1),
+        (ID[1], "*", "requests_per_minute", 2),
+    ]
     assert [row.source[-3:] for row in resolve_limits(provider)] == ["[0]", "[1]"]
 
 
@@ -113,34 +121,23 @@ def test_a_lane_has_one_list_of_models() -> None:
 
 def test_an_account_replaces_what_it_limits_itself() -> None:
     """An account's own limit takes the place of the provider's on the same thing only."""
-    own = {"big": {"rate_limits": [{"requests_per_minute": 99}]}}
-    provider = provider_of({**RPM, "tokens_per_minute": 5}, keys=2)
-    provider = provider_of({**RPM, "tokens_per_minute": 5}, accounts="big -", **{"accounts_": own}) if False else (
-        ProviderConfig.model_validate(
-            {
-                "name": "anthropic",
-                "api_keys": [{"key": KEYS[0], "account": "big"}, KEYS[1]],
-                "accounts": own,
-                "rate_limits": [{**RPM, "tokens_per_minute": 5}],
-            }
-        )
-    )
-    rows = {(row.domain, row.resource): row for row in resolve_limits(provider)}
-    assert [rows["big", "requests"].amount, rows["big", "tokens"].amount, rows[ID[1], "requests"].amount] == [99, 5, 12]
-    assert rows["big", "requests"].source == "providers.anthropic.accounts.big.rate_limits[0]"
+    own = {"big": {"requests_per_minute": 99}}
+    provider = provider_of({**RPM, "tokens_per_minute": 5}, accounts="big -", own=own)
+    assert amounts(provider) == [
+        ("big", "*", "requests_per_minute", 99),
+        ("big", "*", "tokens_per_minute", 5),
+        (ID[1], "*", "requests_per_minute", 12),
+        (ID[1], "*", "tokens_per_minute", 5),
+    ]
+    assert resolve_limits(provider)[0].source == "providers.anthropic.accounts.big.rate_limits[0]"
 
 
 def test_concurrency_is_per_domain() -> None:
     """The lowest of the entries counts, over all lanes; an account's own replaces it."""
-    provider = ProviderConfig.model_validate(
-        {
-            "name": "anthropic",
-            "api_keys": [{"key": KEYS[0], "account": "big"}, KEYS[1]],
-            "accounts": {"big": {"rate_limits": [{"max_concurrent_requests": 99}]}},
-            "rate_limits": [{"max_concurrent_requests": 7}, {"models": ["a"], "max_concurrent_requests": 5}],
-        }
-    )
-    assert resolve_concurrency(provider) == {"big": 99, ID[1]: 5}
+    lane: Entry = {"models": ["a"], "max_concurrent_requests": 5}
+    own = {"big": {"max_concurrent_requests": 99}}
+    provider = provider_of({"max_concurrent_requests": 7}, lane, accounts="big - -", own=own)
+    assert resolve_concurrency(provider) == {"big": 99, ID[1]: 5, ID[2]: 5}
 
 
 def test_bursts_can_differ_by_resource() -> None:
@@ -154,7 +151,10 @@ def test_bursts_can_differ_by_resource() -> None:
 def test_a_window_has_a_tenth_of_it_as_burst() -> None:
     """`enforced_as: window` takes its length from window_seconds, else from the period."""
     entry: Entry = {"enforced_as": "window", "requests_per_minute": 60, "requests_per_day": 900}
-    for window, expected in ((10, [(10.0, 1.0), (86_400.0, 8_640.0)]), (None, [(60.0, 6.0), (86_400.0, 8_640.0)])):
+    for window, expected in (
+        (10, [(10.0, 1.0), (86_400.0, 8_640.0)]),
+        (None, [(60.0, 6.0), (86_400.0, 8_640.0)]),
+    ):
         rows = resolve_limits(provider_of({**entry, "window_seconds": window}))
         assert [(row.window_s, row.burst_s) for row in rows] == expected
 
@@ -163,20 +163,15 @@ def test_a_window_has_a_tenth_of_it_as_burst() -> None:
 def test_a_burst_of_the_whole_window_is_refused(burst: object) -> None:
     """A burst as deep as the window's limit would leave nothing to refill."""
     data = {"requests_per_minute": 60, "enforced_as": "window", "window_seconds": 10, "burst_seconds": burst}
-    with pytest.raises(ValueError, match=r"burst_seconds of requests is 1\d, the whole window of 10 s or more"):
+    with pytest.raises(
+        ValueError, match=r"burst_seconds of requests is 1\d, the whole window of 10 s or more"
+    ):
         RateLimitConfig.model_validate(data)
 
 
 def test_limits_from_code_replace_all() -> None:
     """with_limits drops the limits of the file, the accounts' too, and says who set the new ones."""
-    provider = ProviderConfig.model_validate(
-        {
-            "name": "anthropic",
-            "api_keys": [{"key": KEYS[0], "account": "big"}],
-            "accounts": {"big": {"rate_limits": [{"requests_per_minute": 99}]}},
-            "rate_limits": [RPM],
-        }
-    )
+    provider = provider_of(RPM, accounts="big", own={"big": {"requests_per_minute": 99}})
     changed = provider.with_limits([RateLimitConfig(requests_per_minute=20)], source="code")
     assert [(row.amount, row.source) for row in resolve_limits(changed)] == [(20, "code[0]")]
     assert [row.amount for row in resolve_limits(provider)] == [99]
@@ -209,16 +204,3 @@ def test_every_domain_has_every_limit_once(accounts: list[str], rpm: int, lanes:
     rows = resolve_limits(provider)
     assert len({(row.domain, row.lane, row.resource, row.period_s) for row in rows}) == len(rows)
     assert len(rows) == (lanes + 1) * len(set(provider.domains().values()))
-
-
-def warned(provider: ProviderConfig, **pool: int) -> str:
-    from llm_fleet.config import FleetConfig
-
-    config = FleetConfig.model_validate({"providers": {"anthropic": provider.model_dump()}, "pool": pool})
-    return "\n".join(config.warnings())
-
-
-DOUBTS = {
-    "2 keys (0, 1) have no account": provider_of(RPM, keys=2),
-    "no key has this account": provider_of(RPM, **{"accounts": {"team": {}}}) if False else None,
-}

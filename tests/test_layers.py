@@ -98,13 +98,14 @@ def is_below(room: str, own: str) -> bool:
 
 
 def sibling_faults(path: Path) -> list[str]:
-    """Imports between files that must not know each other."""
+    """Imports between files (or folders) of a package that must not know each other."""
     own, place = room_of(path), path.relative_to(PACKAGE)
-    if own not in INDEPENDENT or path.stem in TOGETHER:
+    if own not in INDEPENDENT or place.parts[1].removesuffix(".py") in TOGETHER:
         return []
-    siblings = {file.stem for file in (PACKAGE / own).glob("*.py")} - SHARED.get(own, set())
+    mine = place.parts[1].removesuffix(".py")
+    siblings = {file.stem for file in (PACKAGE / own).iterdir()} - SHARED.get(own, set()) - {mine}
     return [
-        f"{place} -> {own}/{module}.py"
+        f"{place} -> {own}/{module}"
         for room, module in internal_imports(path)
         if room == own and module in siblings
     ]

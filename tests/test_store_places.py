@@ -87,7 +87,8 @@ async def test_sentinel_names_the_master_after_a_failover(own_server: OwnServer,
     def failed_over() -> bool:
         with contextlib.suppress(redis.ResponseError):  # it has not met the replica yet, or is at it
             watch.execute_command("SENTINEL", "FAILOVER", "fleet")
-        return bool(watch.sentinel_get_master_addr_by_name("fleet")[1] == other.port)
+        master = watch.execute_command("SENTINEL", "get-master-addr-by-name", "fleet")
+        return int(master[1]) == other.port
 
     with redis.Redis(port=sentinel.port) as watch, redis.Redis(port=other.port) as replica:
         assert await asyncio.to_thread(eventually, lambda: replica.get("a") == b"1")

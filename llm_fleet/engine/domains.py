@@ -25,7 +25,7 @@ def pool_limits(
         by_domain[limit.domain][limit.lane].append(limit)
     domain_of, slots = provider.domains(), resolve_concurrency(provider)
     domains = tuple(
-        _domain(provider, name, by_domain.get(name, {}), slots[name].amount if name in slots else 0)
+        _domain(provider, name, by_domain.get(name, {}), slots.get(name, 0))
         for name in sorted({*domain_of.values()})
     )
     jitters = [limit.jitter_s for lanes in by_domain.values() for lane in lanes.values() for limit in lane]

@@ -28,9 +28,9 @@ from .failures import (
 __all__ = ["OpenAIAdapter"]
 
 _PROFILE = profile_for("openai")
-_OWN_HOSTS = ("openai.com", "openai.azure.com")
+_OWN_HOSTS = (".openai.com", ".openai.azure.com")
 _OWN_MODEL = re.compile(r"(?:[\w.-]+/)?(?:gpt-(?!oss)|o\d|chatgpt)")
-_REASONING = re.compile(r"(?:[\w.-]+/)?(?:gpt-[5-9](?!.*chat)|o\d)")
+_REASONING = re.compile(r"(?:[\w.-]+/)?(?:gpt-(?:[5-9]|\d\d)(?!.*chat)|o\d)")
 _STATUS_OF_CODE = {
     "invalid_request_error": 400,
     "context_length_exceeded": 400,
@@ -175,7 +175,7 @@ class _Fold:
         return choice.delta.content or ""
 
     def _grow(self, part: Any) -> None:
-        unnamed = {"id": None, "type": "function", "name": "", "arguments": []}
+        unnamed: dict[str, Any] = {"id": None, "type": "function", "name": "", "arguments": []}
         call = self._tools.setdefault(part.index, unnamed)
         call["id"] = part.id or call["id"]
         if part.function is not None:
