@@ -52,7 +52,7 @@ def _domain(
 
 
 def _buckets(provider: ProviderConfig, limits: list[ResolvedLimit]) -> tuple[Bucket, ...]:
-    rules = {**profile_for(provider.kind).charge, **provider.charge}
+    rules: dict[str, str] = {**profile_for(provider.kind).charge, **provider.charge}
     return tuple(
         Bucket(
             limit.resource,

@@ -34,7 +34,8 @@ async def list_pools(store: Store, namespace: str) -> list[str]:
     """
     pattern = PoolKeys("".join(f"[{char}]" if char in "*?[" else char for char in namespace), "*").all()[0]
     before, _, after = PoolKeys(namespace, "*").all()[0].rpartition("*")
-    found, cursor = set(), "0"
+    found: set[str] = set()
+    cursor = "0"
     while True:
         cursor, names = await store.call("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT)
         found.update(name.removeprefix(before).removesuffix(after) for name in names)

@@ -68,6 +68,7 @@ class Desk:
         self._numbers = itertools.count(1)
         self._next_send: dict[str, float] = {}
         self._known = Known()
+        self._key_ids, self._keyset = limits.key_ids, keyset_hash(limits)
         self.inbound = Inbound(self)
 
     # -- asked from any thread ---------------------------------------------------------------
@@ -138,9 +139,9 @@ class Desk:
         waiter.timer = asyncio.get_running_loop().call_later(late, self._give_up, waiter)
 
     def _enqueue(self, waiter: Waiter) -> None:
-        keys, affinity = self.limits.key_ids, waiter.need.affinity
+        keys, affinity = self._key_ids, waiter.need.affinity
         preferred = keys[crc32(affinity.encode()) % len(keys)] if affinity else ""
-        operation = Enqueue(waiter, keyset_hash(self.limits), preferred, self.limits.max_queued)
+        operation = Enqueue(waiter, self._keyset, preferred, self.limits.max_queued)
         operation.take = self._enqueued
         self.steps.add(operation)
 
@@ -288,6 +289,6 @@ class Desk:
 
     def change_limits(self, limits: PoolLimits) -> None:
         """Register again, with other limits."""
-        self.limits = limits
+        self.limits, self._key_ids, self._keyset = limits, limits.key_ids, keyset_hash(limits)
         self.steps.is_registered = False
         self.steps.poke()
