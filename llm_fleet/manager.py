@@ -23,7 +23,7 @@ from .models import LLMProvider
 from .pool import ClientPool
 from .providers import adapter_for
 from .store import StoreOptions
-from .telemetry import Recorder
+from .telemetry import Recorder, open_telemetry_hook
 
 __all__ = ["LLMManager", "get_llm_manager"]
 
@@ -89,7 +89,8 @@ class LLMManager:
 
     def __init__(self, config: FleetConfig) -> None:
         self.config = config
-        self.recorder = Recorder()
+        hook = open_telemetry_hook()
+        self.recorder = Recorder([hook] if hook else [])
         self.middleware: list[Middleware] = []
         self.is_closed = False
         self._server: SharedServer | None = None

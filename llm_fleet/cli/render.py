@@ -15,7 +15,17 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Bar", "amount", "duration", "open_console", "plain_table", "print_json", "sentences", "short_amount", "some_of"]
+__all__ = [
+    "Bar",
+    "amount",
+    "duration",
+    "open_console",
+    "plain_table",
+    "print_json",
+    "sentences",
+    "short_amount",
+    "some_of",
+]
 
 WIDE = 200
 """Columns of an output that is no terminal: nothing is wrapped there."""
@@ -60,7 +70,8 @@ def short_amount(number: float) -> str:
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(number) >= size:
             scaled = number / size
-            return f"{scaled:.0f}{letter}" if abs(scaled) >= 99.95 else f"{scaled:.1f}".removesuffix(".0") + letter
+            digits = 0 if abs(scaled) >= 99.95 else 1
+            return f"{scaled:.{digits}f}".removesuffix(".0") + letter
     return f"{round(number)}"
 
 
@@ -109,6 +120,7 @@ class Bar:
             if count:
                 yield Segment(mark * count, Style.parse(style))
         yield Segment(self._tail())
+        yield Segment.line()
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         return Measurement(self.width + len(self._tail()), self.width + len(self._tail()))

@@ -40,7 +40,8 @@ def simulate(
 
 
 def _config(keys: int, limits: dict[str, int], latency_s: float) -> dict[str, Any]:
-    accounts = {f"account-{n}": {"keys": [f"sk-test-not-a-real-key-{n}"], **limits} for n in range(1, keys + 1)}
+    names = {f"account-{n}": f"sk-test-not-a-real-key-{n}" for n in range(1, keys + 1)}
+    accounts = {account: {"keys": [key], **limits} for account, key in names.items()}
     return {"latency_s": latency_s, "accounts": accounts}
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from ..config import ProviderConfig
+from ..config import ProviderConfig, resolve_limits
 from ..engine.values import Need, Settlement
 from ..models import Call, Usage
 from ..profiles import profile_for
 from ..tokens import InputEstimator, input_bytes
 
 __all__ = ["Estimates"]
+
+LEAST_RATIO = 1 / 8
+"""Fewer tokens per byte than any text has: only what is too large even so is surely too large."""
 
 
 class Estimates:
@@ -18,19 +21,35 @@ class Estimates:
         self._provider = provider
         self._reads_count = profile_for(provider.kind).cache_reads_count
         self._estimator = InputEstimator()
+        self._limits = {
+            (limit.lane, limit.resource): limit.amount
+            for limit in sorted(resolve_limits(provider), key=lambda limit: limit.amount)
+            if limit.period_s == 60 and limit.resource in ("input_tokens", "tokens")
+        }
 
     def need(self, call: Call) -> Need:
         """The lane, the estimated input and the most output of a call."""
         lane = self._provider.lane(call.model)
+        n_bytes = input_bytes(call)
         return Need(
             lane,
-            self._estimator.estimate(lane, call.tag, input_bytes(call)),
+            self._within_limit(call, lane, n_bytes, self._estimator.estimate(lane, call.tag, n_bytes)),
             call.max_tokens,
             band=call.priority,
             tenant=call.tenant,
             tag=call.tag,
             affinity=call.affinity,
         )
+
+    def _within_limit(self, call: Call, lane: str, n_bytes: int, estimate: int) -> int:
+        """An estimate is no proof: it refuses nothing that may well fit the limit."""
+        least = int(n_bytes * LEAST_RATIO)
+        for of_lane in (lane, "*"):
+            for resource, beside in (("input_tokens", 0), ("tokens", call.max_tokens)):
+                limit = self._limits.get((of_lane, resource), 0) - beside
+                if least <= limit < estimate:
+                    estimate = limit
+        return estimate
 
     def settlement(self, call: Call, usage: Usage) -> Settlement:
         """What the limits count of a usage: cache reads only where the provider counts them."""

@@ -52,7 +52,8 @@ def _domain(
 
 
 def _buckets(provider: ProviderConfig, limits: list[ResolvedLimit]) -> tuple[Bucket, ...]:
-    rules: dict[str, str] = {**profile_for(provider.kind).charge, **provider.charge}
+    rules: dict[str, str] = {str(name): rule for name, rule in profile_for(provider.kind).charge.items()}
+    rules.update((str(name), rule) for name, rule in provider.charge.items())
     return tuple(
         Bucket(
             limit.resource,

@@ -19,8 +19,8 @@ def _commands() -> None:
 
 @app.command()
 def check(
-    path: Annotated[Path | None, typer.Argument(help="The config; else LLM_CONFIG_PATH or config/llm.yaml.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="The same, as in other commands.")] = None,
+    path: Annotated[Path | None, typer.Argument(help="Else LLM_CONFIG_PATH or config/llm.yaml.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="The same.")] = None,
     json: Annotated[bool, typer.Option("--json", help="JSON.")] = False,
 ) -> None:
     """Read the config and print the limits that every key meets, each with its source.

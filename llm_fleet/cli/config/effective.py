@@ -56,7 +56,10 @@ def _key_block(rows: list[EffectiveRow]) -> Group:
     for row in rows:
         table.add_row(row.lane, *_limit_cells(row))
     account = f"account {rows[0].account}" if rows[0].account else "no account: a domain of its own"
-    return Group(Text.assemble((f"  {rows[0].key_id}", "bold"), f"  {account}"), Padding(table, (0, 0, 0, 4), expand=False))
+    return Group(
+        Text.assemble((f"  {rows[0].key_id}", "bold"), f"  {account}"),
+        Padding(table, (0, 0, 0, 4), expand=False),
+    )
 
 
 def _limit_cells(row: EffectiveRow) -> tuple[str, str, str]:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ...errors import LLMFleetError
 from ..render import open_console, print_json
 
 __all__ = ["demo"]
@@ -37,6 +38,9 @@ def demo(
     with open_stage(say) as stage, screen:
         scene = asyncio.run(perform(stage, seconds, say, screen.show if not json else lambda scene: None))
     found = results(scene)
+    if not found["accepted"]:
+        said = "; ".join(found["errors"]) or "no process reported an error"
+        raise LLMFleetError(f"the demo got no request through: {said}")
     if json:
         print_json(found)
     else:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from .scenario import account_keys
+from .scenario import account_keys, lease_ttl_s
 from .show import Kill, Scene
 
 __all__ = ["percentile", "results", "use_of"]
@@ -18,6 +18,7 @@ WHILE = "from_first_to_last_accepted"
 def results(scene: Scene) -> dict[str, Any]:
     """Per key and per process what was permitted, used, served and waited for, and what the kill cost."""
     accepted = [row for row in scene.books["requests"] if row["status"] == 200]
+    times = [row["t"] for row in accepted]
     waits = [wait for worker in scene.workers for wait in worker.waits]
     accounts = scene.books["accounts"]
     return {
@@ -41,7 +42,7 @@ def results(scene: Scene) -> dict[str, Any]:
             }
             for worker in scene.workers
         ],
-        "kill": _kill(scene.kill, [row["t"] for row in accepted]) if scene.kill else None,
+        "kill": _kill(scene.kill, times, lease_ttl_s(scene.seconds)) if scene.kill else None,
     }
 
 
@@ -83,7 +84,7 @@ def _doubled(fences: Sequence[str | None]) -> int:
     return len(known) - len(set(known))
 
 
-def _kill(kill: Kill, times: Sequence[float]) -> dict[str, Any]:
+def _kill(kill: Kill, times: Sequence[float], lease_ttl_s: float) -> dict[str, Any]:
     ordered = sorted(times)
     gaps = [(after - before, before, after) for before, after in pairwise(ordered)]
     near = [gap for gap, before, after in gaps if after > kill.at and before < kill.at + AROUND_S]
@@ -95,5 +96,7 @@ def _kill(kill: Kill, times: Sequence[float]) -> dict[str, Any]:
         "largest_gap_before_s": round(others[-1], 3) if others else None,
         "leases_held": kill.leases,
         "slots_back_s": round(kill.slots_back_s, 1) if kill.slots_back_s is not None else None,
+        "lease_ttl_s": lease_ttl_s,
+        "queued": kill.queued,
         "tickets_lost": kill.queued + kill.leases,
     }

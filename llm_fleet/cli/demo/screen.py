@@ -9,9 +9,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ..render import Bar, amount, plain_table
+from ..render import Bar, amount, plain_table, short_amount
 from .report import use_of
-from .scenario import account_keys
+from .scenario import TASKS, account_keys
 from .show import Scene
 from .workers import Worker
 
@@ -67,13 +67,15 @@ def _summary(scene: Scene) -> str:
 
 
 def _view(scene: Scene) -> RenderableType:
-    time_bar = Bar(scene.elapsed_s / scene.seconds, 0, 30, f"{min(scene.elapsed_s, scene.seconds):.1f} s", "cyan")
-    return Group("", time_bar, Text(_summary(scene)), "", _keys(scene), "", _processes(scene), "", _news(scene))
+    elapsed_s = min(scene.elapsed_s, scene.seconds)
+    time_bar = Bar(elapsed_s / scene.seconds, 0, 30, f"{elapsed_s:.1f} of {scene.seconds:g} s", "cyan")
+    head = (time_bar, Text(_summary(scene)))
+    return Group("", *head, "", _keys(scene), "", _processes(scene), "", _news(scene))
 
 
 def _keys(scene: Scene) -> Table:
-    """Per key what the provider has seen of what it permits; the bar is requests."""
-    table = plain_table("key", "requests used/permitted", "input tokens", "output tokens", "in flight", "429s")
+    """Per key what the provider has seen of what it permits so far; the bar is requests."""
+    table = plain_table("key", "requests", "input tokens", "output tokens", "in flight", "429s")
     for account, key_id in account_keys().items():
         page = scene.books["accounts"][account]
         uses = [
@@ -82,9 +84,10 @@ def _keys(scene: Scene) -> Table:
         ]
         (used, permitted), *tokens = uses
         label = f"{amount(used)}/{amount(permitted)}"
-        shares = [f"{part / max(1, whole):4.0%} of {amount(whole)}" for part, whole in tokens]
-        counts = [str(page["in_flight"]), Text(str(page["rejected"]), "red" if page["rejected"] else "green")]
-        table.add_row(key_id, Bar(used / max(1, permitted), 0, 14, label), *shares, *counts)
+        shares = [f"{part / max(1, whole):4.0%} of {short_amount(whole)}" for part, whole in tokens]
+        rejected = Text(str(page["rejected"]), "red" if page["rejected"] else "green")
+        bar = Bar(used / max(1, permitted), 0, 12, label)
+        table.add_row(key_id, bar, *shares, str(page["in_flight"]), rejected)
     return table
 
 
@@ -92,8 +95,12 @@ def _processes(scene: Scene) -> Table:
     table = plain_table("process", "pid", "served", "in flight", "waiting", "", right=["pid", "served"])
     for worker in scene.workers:
         known = scene.process_of(worker)
-        counts = [str(known.get("leases", 0)), Bar(known.get("queued", 0) / 25, 0, 10, str(known.get("queued", 0)), "blue")]
-        table.add_row(str(worker.number), str(worker.pid), str(worker.served), *counts, _state(worker))
+        queued = known.get("queued", 0)
+        waiting = Bar(queued / TASKS, 0, 10, str(queued), "blue")
+        counts = [
+            str(number) for number in (worker.number, worker.pid, worker.served, known.get("leases", 0))
+        ]
+        table.add_row(*counts, waiting, _state(worker))
     return table
 
 

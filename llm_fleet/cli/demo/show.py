@@ -57,11 +57,15 @@ class Scene:
 
     def stray_leases(self) -> int:
         """Leases in flight that no process known to be alive holds."""
-        held = sum(self.process_of(worker).get("leases", 0) for worker in self.workers if not worker.is_killed)
-        return max(0, self.pool.get("leases", 0) - held)
+        alive = [self.process_of(worker) for worker in self.workers if not worker.is_killed]
+        in_flight: int = self.pool.get("leases", 0)
+        held: int = sum(process.get("leases", 0) for process in alive)
+        return max(0, in_flight - held)
 
 
-async def perform(stage: Stage, seconds: float, say: Callable[[str], None], look: Callable[[Scene], None]) -> Scene:
+async def perform(
+    stage: Stage, seconds: float, say: Callable[[str], None], look: Callable[[Scene], None]
+) -> Scene:
     """The whole demo. `say` gets a line for people, `look` every scene.
 
     Raises:
@@ -72,10 +76,10 @@ async def perform(stage: Stage, seconds: float, say: Callable[[str], None], look
     scene = Scene(seconds, workers)
     try:
         await store.call("PING")
-        redis = {"url": stage.options.url, "namespace": stage.keys.namespace, "lease_ttl_seconds": lease_ttl_s(seconds)}
-        workers += await start_workers(PROCESSES, fleet_config(stage.simulator.url, redis), TASKS)
+        workers += await start_workers(PROCESSES, _config(stage, seconds), TASKS)
         await asyncio.gather(*(worker.wait_ready() for worker in workers))
-        say(f"fleet      {PROCESSES} processes × {TASKS} tasks, ready; {seconds:g} s of work, one kill -9 in the middle")
+        fleet = f"{PROCESSES} processes with {TASKS} tasks each"
+        say(f"fleet      {fleet}; {seconds:g} s of work, a kill -9 in the middle")
         await _play(scene, stage, store, look)
     finally:
         await asyncio.gather(*(worker.end() for worker in workers))
@@ -83,6 +87,12 @@ async def perform(stage: Stage, seconds: float, say: Callable[[str], None], look
             await clear_away(store, stage.keys, scene.processes)
         await store.close()
     return scene
+
+
+def _config(stage: Stage, seconds: float) -> dict[str, Any]:
+    url, namespace = stage.options.url, stage.keys.namespace
+    redis = {"url": url, "namespace": namespace, "lease_ttl_seconds": lease_ttl_s(seconds)}
+    return fleet_config(stage.simulator.url, redis)
 
 
 async def _play(scene: Scene, stage: Stage, store: Store, look: Callable[[Scene], None]) -> None:
@@ -110,7 +120,7 @@ def _direct(scene: Scene) -> None:
     """Kill when it is time and the victim holds something; then wait for its slots."""
     kill, due_s = scene.kill, scene.elapsed_s - scene.seconds * KILL_AT
     if kill is None and due_s >= 0:
-        victim = max(scene.workers[1:], key=lambda worker: scene.process_of(worker).get("leases", 0))
+        victim = max(scene.workers, key=lambda worker: scene.process_of(worker).get("leases", 0))
         held = scene.process_of(victim)
         if held.get("leases") or due_s > KILL_PATIENCE_S:
             scene.kill = Kill(victim, time.time(), held.get("leases", 0), held.get("queued", 0))

@@ -38,7 +38,7 @@ def open_stage(say: Callable[[str], None]) -> Iterator[Stage]:
     """
     with _redis() as (url, description), _simulator() as simulator:
         say(f"redis      {description}")
-        say(f"simulator  {simulator.url}, a provider that enforces its limits by its own arithmetic")
+        say(f"provider   simulated at {simulator.url}; it enforces its limits itself")
         yield Stage(StoreOptions(url), description, PoolKeys(f"demo-{secrets.token_hex(4)}", POOL), simulator)
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..render import amount, plain_table, sentences
+from ..render import plain_table, sentences, short_amount
 
 __all__ = ["print_results"]
 
@@ -32,7 +32,8 @@ def print_results(console: Console, found: dict[str, Any]) -> None:
 
 def _keys(found: dict[str, Any]) -> Table:
     columns = ("requests", "input_tokens", "output_tokens")
-    table = plain_table("key", "requests", "input tokens", "output tokens", "peak in flight", "429s", right=["429s"])
+    titles = ("key", "requests", "input tokens", "output tokens", "most in flight", "429s")
+    table = plain_table(*titles, right=["429s"])
     for key in found["keys"]:
         cells = [_used(key[resource]) for resource in columns]
         peak = f"{key['peak_in_flight']} of {key['slots']}"
@@ -42,16 +43,18 @@ def _keys(found: dict[str, Any]) -> Table:
 
 def _used(limit: dict[str, int]) -> str:
     share = limit["used"] / max(1, limit["permitted"])
-    return f"{amount(limit['used'])} of {amount(limit['permitted'])} {share:.0%}"
+    return f"{short_amount(limit['used'])}/{short_amount(limit['permitted'])} {share:.0%}"
 
 
 def _processes(found: dict[str, Any]) -> Table:
-    table = plain_table("process", "served", "failed", "queue wait p50", "p95", "", right=["served", "failed", "p95"])
+    titles = ("process", "served", "failed", "queue wait p50", "p95", "")
+    table = plain_table(*titles, right=titles[1:5])
     for process in found["processes"]:
         note = Text("killed", "red") if process["killed"] else Text("")
         counts = [str(process["served"]), str(process["failed"])]
         table.add_row(f"{process['process']} (pid {process['pid']})", *counts, *_waits(process), note)
-    table.add_row("all", str(sum(p["served"] for p in found["processes"])), str(found["failed"]), *_waits(found), "")
+    served = sum(process["served"] for process in found["processes"])
+    table.add_row("all", str(served), str(found["failed"]), *_waits(found), "")
     return table
 
 
@@ -62,10 +65,13 @@ def _waits(found: dict[str, Any]) -> list[str]:
 
 def _costs(kill: dict[str, Any], found: dict[str, Any]) -> list[str]:
     back = kill["slots_back_s"]
+    gap, usual = kill["largest_gap_s"], kill["largest_gap_before_s"]
+    ttl = f"a lease lives {kill['lease_ttl_s']:g} s"
+    when = f"after {back} s ({ttl})" if back is not None else f"only after the demo ({ttl})"
+    in_flight, queued = kill["leases_held"], kill["queued"]
     return [
-        f"the provider accepted nothing for {kill['largest_gap_s']} s at most (before the kill: {kill['largest_gap_before_s']} s)",
-        f"the {kill['leases_held']} slots that process {kill['process']} held were back "
-        + (f"after {back} s" if back is not None else "only after the demo"),
-        f"{kill['tickets_lost']} tickets died with their process; of the others {found['failed']} failed,"
-        f" {found['granted_twice']} were granted twice",
+        f"largest gap between two accepted requests: {gap} s (before the kill: {usual} s)",
+        f"process {kill['process']} held {in_flight} slots; they were back {when}",
+        f"lost with it: {in_flight} calls in flight, {queued} waiting tickets",
+        f"lost elsewhere: {found['failed']} calls; granted twice: {found['granted_twice']}",
     ]

@@ -125,7 +125,8 @@ def _end_with_stdin() -> None:
 
 def main() -> None:
     orders = json.loads(_order())
-    asyncio.run(work(parse_config(json.dumps(orders["config"]), source="demo"), orders["tasks"], orders["seed"]))
+    config = parse_config(json.dumps(orders["config"]), source="demo")
+    asyncio.run(work(config, orders["tasks"], orders["seed"]))
 
 
 if __name__ == "__main__":

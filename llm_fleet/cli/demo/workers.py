@@ -58,8 +58,7 @@ class Worker:
         for wait in waits:
             wait.cancel()
         if not self.ready.is_set():
-            said = "\n".join(self._complaints) or "it said nothing"
-            raise LLMFleetError(f"process {self.number} of the demo did not start: {said}")
+            raise LLMFleetError(f"process {self.number} of the demo did not start: {self._last_words()}")
 
     async def end(self) -> None:
         """Make sure that it is gone."""
@@ -74,6 +73,8 @@ class Worker:
         async for line in self._process.stdout:
             with suppress(ValueError):  # a line that the kill cut off
                 self._take(json.loads(line))
+        if self.ready.is_set() and not self.done.is_set() and not self.is_killed:
+            self.errors.append(f"process {self.number} ended by itself: {self._last_words()}")
         self.done.set()
 
     def _take(self, report: dict[str, Any]) -> None:
@@ -85,6 +86,9 @@ class Worker:
         self.errors += report["errors"]
         if report["event"] == "done":
             self.done.set()
+
+    def _last_words(self) -> str:
+        return self._complaints[-1] if self._complaints else "it said nothing"
 
     async def _overhear(self) -> None:
         assert self._process.stderr is not None

@@ -18,15 +18,16 @@ Snapshot = Mapping[str, Any]
 
 def seen_s(process: Snapshot, pool: Snapshot) -> float:
     """Seconds since a process was last seen; the presence clock stands still while nobody calls."""
+    seen_ms: float = process["seen_ms"]
     idle_ms = _idle_ms(pool)
-    age_ms: float = process["seen_ms"] - min(idle_ms, STRIDE_MS) + idle_ms
-    return max(0.0, age_ms / 1000)
+    return max(0.0, seen_ms + idle_ms - min(idle_ms, STRIDE_MS)) / 1000
 
 
 def _idle_ms(pool: Snapshot) -> float:
     """How long nobody has called: as the snapshot says, and at least as long as a timer is overdue."""
     overdue = [-queue["armed_ms"] for queue in pool["queues"] if "armed_ms" in queue]
-    return max([0.0, pool.get("idle_ms", 0), *overdue])
+    said: float = pool.get("idle_ms", 0.0)
+    return max([said, *overdue])
 
 
 def process_state(process: Snapshot, pool: Snapshot) -> str:
@@ -87,7 +88,8 @@ def _queues(pool: Snapshot) -> Iterator[str]:
             waited = duration(head["waited_ms"] / 1000)
             yield f"the head of lane {queue['lane']} ({head['ticket']}) has waited {waited}"
         if queue["waiting"] and not live_processes(pool, queue["keyset"]):
-            yield f"{queue['waiting']} tickets wait in lane {queue['lane']} and no live process holds their keys"
+            tickets = f"{queue['waiting']} tickets wait in lane {queue['lane']}"
+            yield f"{tickets} and no live process holds their keys"
 
 
 def _processes(pool: Snapshot) -> Iterator[str]:
@@ -108,8 +110,8 @@ def _drift(pool: Snapshot) -> Iterator[str]:
             stories.setdefault((f"source {domain['source']}{version}", *others), []).append(name)
     for (origin, *others), names in stories.items():
         yield (
-            f"config drift: {len(others)} of {len(live)} processes ({some_of(others)}) were given other limits for"
-            f" {some_of(names)} than those in force ({origin}); restart them with the same config"
+            f"config drift: {len(others)} of {len(live)} processes ({some_of(others)}) were given other"
+            f" limits for {some_of(names)} than those in force ({origin}); restart them with the same config"
         )
 
 

@@ -13,13 +13,13 @@ from ...engine.keys import PoolKeys
 from ...engine.snapshot import read_fleet
 from ...engine.switch import pause_key, resume_key
 from ...store import Store
-from ..render import open_console, plain_table, print_json
+from ..render import open_console, plain_table, print_json, some_of
 from .health import outage
 from .source import ConfigOption, NamespaceOption, PoolOption, RedisOption, Source, Where, find_source
 
 __all__ = ["app", "list_keys", "pause", "resume"]
 
-app = typer.Typer(help="API keys by their ids: list them, take them out of service, put them back.", no_args_is_help=True)
+app = typer.Typer(help="API keys by their ids: list, take out of service, put back.", no_args_is_help=True)
 
 KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="A key id, or how it begins.")]
 Pools = dict[str, Any]
@@ -48,8 +48,8 @@ def list_keys(
 @app.command()
 def pause(
     key: KeyArgument,
-    reason: Annotated[str, typer.Option(help="Why, for those who look at the status.")] = "paused by hand",
-    seconds: Annotated[float | None, typer.Option("--for", min=0.001, help="Seconds; else until resumed.")] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the status.")] = "paused by hand",
+    seconds: Annotated[float | None, typer.Option("--for", min=0.001, help="Seconds.")] = None,
     config: ConfigOption = None,
     redis: RedisOption = None,
     namespace: NamespaceOption = None,
@@ -99,14 +99,17 @@ async def _switch(
 ) -> tuple[str, str]:
     """Pool and id of the one key that was meant, after switching it."""
     if not re.fullmatch(r"[0-9a-f]{2,12}", wanted):
-        raise typer.BadParameter("a key id is (the beginning of) 12 hex digits; `llm-fleet keys list` shows them")
+        raise typer.BadParameter(
+            "a key id begins with hex digits, 12 at most; `llm-fleet keys list` shows them"
+        )
     async with source.open() as store:
         rows = _rows(await read_fleet(store, await source.pool_keys(store)))
         meant = [(row["pool"], row["key"]) for row in rows if row["key"].startswith(wanted)]
         if len(meant) != 1:
-            known = ", ".join(sorted({row["key"] for row in rows})) or "none"
-            many = "no key begins" if not meant else f"{len(meant)} keys begin"
-            raise typer.BadParameter(f"{many} with {wanted!r} in namespace {source.namespace}; known: {known}")
+            known = some_of(sorted({row["key"] for row in rows}), 8) or "none"
+            many = "no key" if not meant else f"{len(meant)} keys"
+            fault = f"{many} of namespace {source.namespace} with the id {wanted}…"
+            raise typer.BadParameter(f"{fault}; known: {known}")
         name, key_id = meant[0]
         await switch(store, PoolKeys(source.namespace, name), key_id)
         return name, key_id

@@ -120,7 +120,9 @@ def _side_by_side(rows: Sequence[Row], columns: Sequence[Column], bar_width: int
     table = plain_table("key", "account", "in flight", *map(_title, columns), "state", right=["in flight"])
     table.columns[1].max_width = LONGEST_ACCOUNT
     for row in rows:
-        cells = [_bar(row.buckets[column], bar_width) if column in row.buckets else "" for column in columns]
+        cells: list[Bar | Text | str] = [
+            _bar(row.buckets[column], bar_width) if column in row.buckets else "" for column in columns
+        ]
         if row.note:
             cells[:1] = [Text(row.note, "dim")] if cells else []
         table.add_row(row.key, row.account, row.in_flight, *cells, _styled(row.state))
@@ -132,8 +134,9 @@ def _stacked(rows: Sequence[Row], columns: Sequence[Column]) -> Table:
     table = plain_table("key", "account", "limit", "level", "state")
     table.columns[0].min_width = max((len(row.key) for row in rows), default=0)
     for row in rows:
+        limits = [column for column in columns if column in row.buckets]
         lines: list[tuple[str, Bar | str]] = [
-            (_title(column), _bar(row.buckets[column], STACKED_BAR)) for column in columns if column in row.buckets
+            (_title(column), _bar(row.buckets[column], STACKED_BAR)) for column in limits
         ]
         if row.in_flight:
             lines.append(("in flight", row.in_flight))

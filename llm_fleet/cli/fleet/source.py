@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ConfigOption", "NamespaceOption", "PoolOption", "RedisOption", "Source", "Where", "find_source"]
 
-ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="The config; else LLM_CONFIG_PATH.")]
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="Else LLM_CONFIG_PATH.")]
 RedisOption = Annotated[str | None, typer.Option(help="A Redis url, in place of the config and its pools.")]
 NamespaceOption = Annotated[str | None, typer.Option(help="The namespace, in place of the config's.")]
 PoolOption = Annotated[list[str] | None, typer.Option(help="Only this pool; may be repeated.")]
@@ -29,8 +29,8 @@ PoolOption = Annotated[list[str] | None, typer.Option(help="Only this pool; may 
 DEFAULT_NAMESPACE = "llm_fleet"
 DEFAULT_CONFIG = "config/llm.yaml"
 NOWHERE = (
-    f"no Redis to look at: there is no {DEFAULT_CONFIG} here. Name a config (--config or LLM_CONFIG_PATH),"
-    " or the server itself (--redis or REDIS_URL)."
+    f"no Redis to look at: there is no {DEFAULT_CONFIG} here; name a config (--config or LLM_CONFIG_PATH),"
+    " or the server itself (--redis or REDIS_URL)"
 )
 
 
@@ -71,7 +71,7 @@ class Source:
             ConfigError: they would have to be searched for in a cluster.
         """
         if not self.pools and "+cluster" in self.options.url.partition("://")[0]:
-            raise ConfigError("a cluster cannot be searched for pools: name them with --pool, or give a --config")
+            raise ConfigError("a cluster cannot be searched for pools: use --pool, or give a --config")
         names = self.pools or await list_pools(store, self.namespace)
         return [PoolKeys(self.namespace, name) for name in names]
 
@@ -103,7 +103,7 @@ def _from_config(where: Where) -> Source:
     config = load_config(where.config)
     redis = config.redis
     if redis.url is None:
-        raise ConfigError("no Redis to look at: the config has no redis.url. Write it there, or set REDIS_URL.")
+        raise ConfigError("no Redis to look at: write redis.url into the config, or set REDIS_URL")
     url, server = redis.url.get_secret_value(), None
     if url == "embedded":
         server = _embedded(redis.namespace)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, TypeAlias
 
 import typer
-from rich.console import Console
+from rich.console import RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from ...errors import CoordinationError
-from ...store import Store
 from ..render import open_console, print_json
 from .reading import read_status
 from .source import ConfigOption, NamespaceOption, PoolOption, RedisOption, Source, Where, find_source
@@ -20,6 +21,8 @@ from .view import status_view
 __all__ = ["status"]
 
 DEGRADED = 1
+
+Status: TypeAlias = dict[str, Any]
 
 
 def status(
@@ -46,42 +49,45 @@ def status(
         raise typer.Exit(0) from None
 
 
-async def _once(source: Source, *, as_json: bool) -> dict[str, Any]:
+async def _once(source: Source, *, as_json: bool) -> Status:
     async with source.open() as store:
         found = await read_status(store, source)
     if as_json:
         print_json(found)
     else:
         console = open_console()
-        console.print(status_view(found, width=console.width))
+        console.print(_view(found, console.width))
     return found
 
 
 async def _watch(source: Source, interval_s: float, *, as_json: bool) -> None:
     """Show it again and again. Redis has to be there at the start; later it is waited for."""
-    console = open_console()
     async with source.open() as store:
         found = await read_status(store, source)
-        if as_json or not console.is_terminal:
-            await _print_on(console, store, source, interval_s, as_json=as_json)
-        with Live(console=console, screen=True, auto_refresh=False) as live:
+        with _screen(as_json=as_json) as show:
             while True:
-                live.update(status_view(found, width=console.width), refresh=True)
+                show(found)
                 await asyncio.sleep(interval_s)
                 try:
                     found = await read_status(store, source)
                 except CoordinationError as error:
-                    live.update(Text(f"{error}\n\nTrying again every {interval_s:g} s; Ctrl-C ends.", "red"), refresh=True)
+                    found = {"status": "unreachable", "reasons": [str(error)]}
 
 
-async def _print_on(console: Console, store: Store, source: Source, interval_s: float, *, as_json: bool) -> None:
-    while True:
-        try:
-            found = await read_status(store, source)
-        except CoordinationError as error:
-            found = {"status": "unreachable", "reasons": [str(error)]}
-        if as_json:
-            print_json(found, indent=None)
-        else:
-            console.print(status_view(found, width=console.width) if "pools" in found else found["reasons"][0])
-        await asyncio.sleep(interval_s)
+@contextmanager
+def _screen(*, as_json: bool) -> Iterator[Callable[[Status], None]]:
+    """Where `--watch` shows a status: a screen that is redrawn, or one after the other."""
+    console = open_console()
+    if as_json:
+        yield lambda found: print_json(found, indent=None)
+    elif console.is_terminal:
+        with Live(console=console, screen=True, auto_refresh=False) as live:
+            yield lambda found: live.update(_view(found, console.width), refresh=True)
+    else:
+        yield lambda found: console.print(_view(found, console.width))
+
+
+def _view(found: Status, width: int) -> RenderableType:
+    if "pools" in found:
+        return status_view(found, width=width)
+    return Text(f"{found['reasons'][0]}\n\nTrying again; Ctrl-C ends.", "red")

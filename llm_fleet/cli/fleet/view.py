@@ -21,17 +21,22 @@ FORGOTTEN_S = 60.0
 
 
 def status_view(status: Snapshot, *, width: int) -> Group:
-    """Everything, for a terminal of `width` columns."""
-    parts: list[RenderableType] = [_server_line(status), Text("")]
+    """Everything, for a terminal of `width` columns; the most urgent first, should it be too low."""
+    parts: list[RenderableType] = [_server_line(status), *_verdict(status)]
     for name, pool in status["pools"].items():
-        parts += [*(_pool(name, pool, width) if pool else [_unknown(name)]), Text("")]
-    if not status["pools"]:
-        parts.append(Text(f"no pool in namespace {status['namespace']}: no process has registered there", "yellow"))
-    if status["reasons"]:
-        parts += [Text("degraded", "bold red"), sentences(status["reasons"], style="red")]
-    elif status["pools"]:
-        parts.append(Text("ok", "bold green"))
+        parts += [Text(""), *(_pool(name, pool, width) if pool else [_unknown(name)])]
     return Group(*parts)
+
+
+def _verdict(status: Snapshot) -> Iterator[RenderableType]:
+    if status["reasons"]:
+        yield Text("degraded", "bold red")
+        yield sentences(status["reasons"], style="red")
+    elif status["pools"]:
+        yield Text("ok", "bold green")
+    else:
+        place = f"namespace {status['namespace']}"
+        yield Text(f"no pool in {place}: no process has registered there", "yellow")
 
 
 def _unknown(name: str) -> Text:
@@ -59,18 +64,17 @@ def _pool(name: str, pool: Snapshot, width: int) -> Iterator[RenderableType]:
         f"{pool['waiting']:,} waiting",
     ]
     yield Text.assemble(("pool ", "bold"), (name, "bold cyan"), (" · " + " · ".join(facts), "dim"))
+    if pool["waits_for"]:
+        yield sentences(pool["waits_for"])
+    yield Text("")
     yield keys_table(pool, width)
     yield Text("level/capacity; the lighter part of a bar and h: held for running calls\n", "dim")
     yield from _processes_table(pool)
-    if pool["waits_for"]:
-        yield Text("")
-        yield sentences(pool["waits_for"])
 
 
 def _processes_table(pool: Snapshot) -> Iterator[RenderableType]:
-    table = plain_table(
-        "process", "host", "pid", "command", "seen", "leases", "queued", "state", right=["pid", "leases", "queued"]
-    )
+    titles = ("process", "host", "pid", "command", "seen", "leases", "queued", "state")
+    table = plain_table(*titles, right=["pid", "leases", "queued"])
     long_gone = []
     for name, process in sorted(pool["processes"].items()):
         state, seen, info = process_state(process, pool), seen_s(process, pool), process["info"]

@@ -30,7 +30,8 @@ def _cause(head: Snapshot, pool: Snapshot) -> str:
         case {"refusal": "no_key"}:
             return f"and no key is in service: {_outages(pool)}"
         case {"refusal": str()}:
-            return f"for more {head.get('resource')} than the limit of {amount(head.get('limit', 0))}: it is refused"
+            most = amount(head.get("limit", 0))
+            return f"for more {head.get('resource')} than the limit of {most}: it is refused"
         case {"wait_ms": 0}:
             return f"and can go now: it is granted with the next step{_silence(head, pool)}"
         case {"resource": "pause"}:
@@ -68,7 +69,9 @@ def _paused(head: Snapshot, pool: Snapshot) -> str:
 def _slots(key: str, pool: Snapshot) -> str:
     domains = [pool["domains"][name] for name in pool["keys"][key]["domains"] if name in pool["domains"]]
     full = [domain for domain in domains if 0 < domain["concurrency"] <= domain["in_flight"]]
-    return f"all {full[0]['concurrency']} are in flight" if full else "every free one is reserved by an earlier head"
+    if full:
+        return f"all {full[0]['concurrency']} are in flight"
+    return "every free one is reserved by an earlier head"
 
 
 def _refill(head: Snapshot) -> str:
