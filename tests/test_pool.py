@@ -37,8 +37,11 @@ class Adapter:
 
     def __init__(self) -> None:
         self.opened: list[Sdk] = []
+        self.broken = False
 
     def open_client(self, *, api_key: str, base_url: str | None, timeout: float) -> Sdk:
+        if self.broken:
+            raise OSError("broken")
         self.opened.append(Sdk(api_key))
         return self.opened[-1]
 
@@ -293,6 +296,32 @@ async def test_close_closes_every_client_for_good(adapter: Adapter, clock: Clock
     assert adapter.open_keys() == []
     with pytest.raises(ManagerClosed, match="get a new manager"):
         await use(pool, "A")
+
+
+async def test_a_call_that_waits_while_the_pool_closes_is_refused(adapter: Adapter, clock: Clock) -> None:
+    """Closing ends the wait, and opens nothing new."""
+    pool = pool_of(adapter, clock, max_size=1, acquire_timeout=5)
+    async with pool.client("A"):
+        waiting = asyncio.create_task(use(pool, "B"))
+        await asyncio.sleep(0)
+        await pool.close()
+    with pytest.raises(ManagerClosed):
+        await waiting
+    assert adapter.open_keys() == []
+
+
+async def test_a_client_that_cannot_be_opened_leaves_nothing_behind(adapter: Adapter, clock: Clock) -> None:
+    """Also when the failure was the one trial after a backoff."""
+    pool = pool_of(adapter, clock)
+    for _ in range(3):
+        pool.failed("A")
+    clock.now += 1
+    adapter.broken = True
+    with pytest.raises(OSError, match="broken"):
+        await use(pool, "A")
+    adapter.broken = False
+    assert (await use(pool, "A")).api_key == "a"
+    assert pool.status()["in_use_clients"] == 0
 
 
 async def test_a_key_that_this_process_does_not_hold_is_refused(adapter: Adapter, clock: Clock) -> None:

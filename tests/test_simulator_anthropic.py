@@ -20,7 +20,11 @@ HELLO: Any = [{"role": "user", "content": "hello"}]
 def provider() -> Iterator[RunningSimulator]:
     accounts = {
         "wide": {"keys": [KEY]},
-        "narrow": {"keys": ["sk-test-not-a-real-key-2"], "requests_per_minute": 1, "input_tokens_per_minute": 9000},
+        "narrow": {
+            "keys": ["sk-test-not-a-real-key-2"],
+            "requests_per_minute": 1,
+            "input_tokens_per_minute": 9000,
+        },
     }
     with run_simulator({"latency_s": 0.02, "output_tokens": 20, "accounts": accounts}) as running:
         yield running
@@ -47,7 +51,9 @@ async def test_max_tokens_cuts_a_message_short(sdk: AsyncAnthropic) -> None:
 
 async def test_a_stream_has_the_vendor_s_events_in_their_order(sdk: AsyncAnthropic) -> None:
     """From message_start to message_stop, five deltas, the usage at the end cumulative."""
-    events = [e async for e in await sdk.messages.create(model=MODEL, max_tokens=100, messages=HELLO, stream=True)]
+    events = [
+        e async for e in await sdk.messages.create(model=MODEL, max_tokens=100, messages=HELLO, stream=True)
+    ]
     assert [event.type for event in events] == [
         "message_start",
         "content_block_start",
@@ -116,7 +122,10 @@ async def test_a_429_has_its_body_and_says_when_to_try_again(provider: RunningSi
     [
         ({"messages": HELLO, "max_tokens": 1}, "model: Field required"),
         ({"model": MODEL, "messages": HELLO}, "max_tokens: Field required"),
-        ({"model": MODEL, "messages": HELLO, "max_tokens": 0}, "max_tokens: must be greater than or equal to 1"),
+        (
+            {"model": MODEL, "messages": HELLO, "max_tokens": 0},
+            "max_tokens: must be greater than or equal to 1",
+        ),
         ({"model": MODEL, "messages": [], "max_tokens": 1}, "messages: at least one message is required"),
         ({"model": MODEL, "messages": "hi", "max_tokens": 1}, "messages: Input should be a valid list"),
     ],

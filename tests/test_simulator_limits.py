@@ -178,7 +178,9 @@ def test_a_refusal_costs_a_request_at_openai() -> None:
 
 def test_anthropic_headers_tell_limit_rounded_rest_and_time_of_day() -> None:
     """Tokens are rounded to thousands, `reset` is when all is there again, and tokens are the sum."""
-    desk = Desk(Anthropic(), requests_per_minute=12, input_tokens_per_minute=6000, output_tokens_per_minute=2000)
+    desk = Desk(
+        Anthropic(), requests_per_minute=12, input_tokens_per_minute=6000, output_tokens_per_minute=2000
+    )
     headers = desk.headers(2600)
     assert {name: value for name, value in headers.items() if name.startswith("anthropic-ratelimit")} == {
         "anthropic-ratelimit-requests-limit": "12",
@@ -212,7 +214,15 @@ def test_openai_headers_tell_limit_rest_and_a_duration() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0s"), (0.02, "20ms"), (0.0001, "1ms"), (1, "1s"), (360, "6m0s"), (179.56, "2m59.56s"), (7205.5, "2h0m5.5s")],
+    [
+        (0, "0s"),
+        (0.02, "20ms"),
+        (0.0001, "1ms"),
+        (1, "1s"),
+        (360, "6m0s"),
+        (179.56, "2m59.56s"),
+        (7205.5, "2h0m5.5s"),
+    ],
 )
 def test_durations_are_written_as_go_does(seconds: float, text: str) -> None:
     """The forms that the vendor's documentation shows."""

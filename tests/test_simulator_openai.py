@@ -79,13 +79,17 @@ async def test_a_stream_has_no_usage_unless_it_was_asked_for(sdk: AsyncOpenAI) -
 async def test_input_is_counted_in_the_shape_of_responses(sdk: AsyncOpenAI) -> None:
     """`responses.input_tokens.count` takes text and items."""
     of_text = await sdk.responses.input_tokens.count(model=MODEL, input="hello")
-    of_items = await sdk.responses.input_tokens.count(model=MODEL, input=[{"role": "user", "content": "hello"}])
+    of_items = await sdk.responses.input_tokens.count(
+        model=MODEL, input=[{"role": "user", "content": "hello"}]
+    )
     assert of_text.input_tokens == of_items.input_tokens == 6
 
 
 async def test_an_unknown_key_gets_the_vendor_s_401(provider: RunningSimulator) -> None:
     """Its code is the vendor's, and the key is shown masked."""
-    async with AsyncOpenAI(api_key="sk-test-unknown-key", base_url=f"{provider.url}/v1", max_retries=0) as sdk:
+    async with AsyncOpenAI(
+        api_key="sk-test-unknown-key", base_url=f"{provider.url}/v1", max_retries=0
+    ) as sdk:
         with pytest.raises(openai.AuthenticationError) as caught:
             await sdk.chat.completions.create(**ASK)
     assert caught.value.code == "invalid_api_key"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import typer
 
@@ -32,10 +33,10 @@ app.add_typer(config.app, name="config")
 app.add_typer(keys.app, name="keys")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `llm-fleet`: one clear message for every bad input, never a traceback."""
     try:
-        app()
+        app(arguments, prog_name="llm-fleet")
     except LLMFleetError as error:
         print(f"llm-fleet: {error}", file=sys.stderr)
         sys.exit(exit_code(error))

@@ -21,7 +21,7 @@ class Estimates:
         self._provider = provider
         self._reads_count = profile_for(provider.kind).cache_reads_count
         self._estimator = InputEstimator()
-        self._limits = {
+        self._limits: dict[tuple[str, str], int] = {
             (limit.lane, limit.resource): limit.amount
             for limit in sorted(resolve_limits(provider), key=lambda limit: limit.amount)
             if limit.period_s == 60 and limit.resource in ("input_tokens", "tokens")
@@ -53,9 +53,10 @@ class Estimates:
 
     def settlement(self, call: Call, usage: Usage) -> Settlement:
         """What the limits count of a usage: cache reads only where the provider counts them."""
-        lane = self._provider.lane(call.model)
-        self._estimator.learn(lane, call.tag, input_bytes(call), self.counted_input(usage))
-        return Settlement(self.counted_input(usage), usage.output_tokens)
+        counted = self.counted_input(usage)
+        if usage.input_tokens > 0:
+            self._estimator.learn(self._provider.lane(call.model), call.tag, input_bytes(call), counted)
+        return Settlement(counted, usage.output_tokens)
 
     def counted_input(self, usage: Usage) -> int:
         """Input tokens that count against the limits."""

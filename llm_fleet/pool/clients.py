@@ -25,7 +25,7 @@ from ..errors import (
     StreamInterrupted,
 )
 from .health import ERRORS_IN_A_ROW, Health
-from .shelf import Shelf
+from .shelf import CLOSED, Shelf
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -74,8 +74,10 @@ class ClientPool:
         shelf = self._shelf(key_id)
         health = self._health[key_id]
         trial = health.admit(self.clock())
-        client = shelf.take(key_id) if trial is not None and not shelf.turn.locked() else None
+        client = None
         try:
+            if trial is not None and not shelf.turn.locked():
+                client = shelf.take(key_id)
             if client is None:
                 async with self._patience(key_id, health):
                     trial = trial if trial is not None else await self._next_trial(health)
@@ -156,7 +158,7 @@ class ClientPool:
     def _new_shelf(self) -> Shelf:
         with self._lock:
             if self._closed:
-                raise ManagerClosed("the pool of SDK clients is closed: get a new manager after close()")
+                raise ManagerClosed(CLOSED)
             for loop in [loop for loop in self._shelves if loop.is_closed()]:
                 self._shelves.pop(loop).abandon()
             shelf = Shelf(self.adapter, list(self.keys), self._open, self.options, self.clock)

@@ -11,11 +11,15 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ..errors import ManagerClosed
+
 if TYPE_CHECKING:
     from ..config import PoolConfig
     from ..providers.adapter import Adapter
 
-__all__ = ["Client", "Shelf"]
+__all__ = ["CLOSED", "Client", "Shelf"]
+
+CLOSED = "the pool of SDK clients is closed: get a new manager after close()"
 
 _SWEEP_EVERY_S = 1.0
 
@@ -54,6 +58,7 @@ class Shelf:
         self._swept_at = clock()
         self._guard: AsyncGenerator[None, None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._is_closed = False
         self.turn = asyncio.Lock()
         self._freed = asyncio.Event()
 
@@ -62,6 +67,8 @@ class Shelf:
 
     def take(self, key_id: str) -> Client | None:
         """A client for one more call; None while `max_size` clients are busy with other keys."""
+        if self._is_closed:
+            raise ManagerClosed(CLOSED)
         now = self._clock()
         if now - self._swept_at >= _SWEEP_EVERY_S:
             self._sweep(now)
@@ -99,7 +106,9 @@ class Shelf:
                 await self._adapter.close_client(sdk)
 
     async def close(self) -> None:
-        """Close all clients, also those that are in use."""
+        """Close all clients, also those that are in use, and take no more calls."""
+        self._is_closed = True
+        self._freed.set()
         guard, self._guard = self._guard, None
         if guard is not None:
             await guard.aclose()

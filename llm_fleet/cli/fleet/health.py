@@ -17,17 +17,13 @@ Snapshot = Mapping[str, Any]
 
 
 def seen_s(process: Snapshot, pool: Snapshot) -> float:
-    """Seconds since a process was last seen; the presence clock stands still while nobody calls."""
+    """Seconds since a process was last seen.
+
+    While nobody calls, Redis' clock of presence stands still after its first stride; `idle_ms` does not.
+    """
     seen_ms: float = process["seen_ms"]
-    idle_ms = _idle_ms(pool)
-    return max(0.0, seen_ms + idle_ms - min(idle_ms, STRIDE_MS)) / 1000
-
-
-def _idle_ms(pool: Snapshot) -> float:
-    """How long nobody has called: as the snapshot says, and at least as long as a timer is overdue."""
-    overdue = [-queue["armed_ms"] for queue in pool["queues"] if "armed_ms" in queue]
-    said: float = pool.get("idle_ms", 0.0)
-    return max([said, *overdue])
+    idle_ms: float = pool.get("idle_ms", 0.0)
+    return max(0.0, seen_ms + max(0.0, idle_ms - STRIDE_MS)) / 1000
 
 
 def process_state(process: Snapshot, pool: Snapshot) -> str:

@@ -107,8 +107,8 @@ async def _switch(
         meant = [(row["pool"], row["key"]) for row in rows if row["key"].startswith(wanted)]
         if len(meant) != 1:
             known = some_of(sorted({row["key"] for row in rows}), 8) or "none"
-            many = "no key" if not meant else f"{len(meant)} keys"
-            fault = f"{many} of namespace {source.namespace} with the id {wanted}…"
+            many = "no keys" if not meant else f"{len(meant)} keys"
+            fault = f"{many} of namespace {source.namespace} begin with {wanted}"
             raise typer.BadParameter(f"{fault}; known: {known}")
         name, key_id = meant[0]
         await switch(store, PoolKeys(source.namespace, name), key_id)

@@ -32,9 +32,9 @@ def _verdict(status: Snapshot) -> Iterator[RenderableType]:
     if status["reasons"]:
         yield Text("degraded", "bold red")
         yield sentences(status["reasons"], style="red")
-    elif status["pools"]:
+    elif any(status["pools"].values()):
         yield Text("ok", "bold green")
-    else:
+    elif not status["pools"]:
         place = f"namespace {status['namespace']}"
         yield Text(f"no pool in {place}: no process has registered there", "yellow")
 

@@ -37,7 +37,7 @@ def _cause(head: Snapshot, pool: Snapshot) -> str:
         case {"resource": "pause"}:
             return f"while {_paused(head, pool)}"
         case {"resource": "key", "key": key}:
-            return f"while key {key} is {outage(pool['keys'].get(key, {})) or 'out of service'}"
+            return f"while {_out(key, pool)}"
         case {"resource": "concurrency", "key": key}:
             return f"for a slot on key {key}: {_slots(key, pool)}"
         case {"resource": resource, "key": key}:
@@ -48,6 +48,12 @@ def _cause(head: Snapshot, pool: Snapshot) -> str:
 def _outages(pool: Snapshot) -> str:
     texts = {text for key in pool["keys"].values() if (text := outage(key))}
     return texts.pop() if len(texts) == 1 else f"all {len(pool['keys'])} are out of service"
+
+
+def _out(key: str, pool: Snapshot) -> str:
+    text = f"key {key} is {outage(pool['keys'].get(key, {})) or 'out of service'}"
+    others = [name for name, other in pool["keys"].items() if name != key and outage(other)]
+    return f"all {len(others) + 1} keys are out; {text}" if len(others) + 1 == len(pool["keys"]) else text
 
 
 def _silence(head: Snapshot, pool: Snapshot) -> str:
