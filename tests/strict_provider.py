@@ -90,6 +90,16 @@ def count_tokens(body: Json) -> int:
     return len(re.findall(r"\w+|[^\w\s]", texts)) + 3 * len(body["messages"])
 
 
+def written(body: Json, headers: dict[str, str], needs: dict[str, int]) -> Json:
+    """The row of a request in the books."""
+    count = needs["input_tokens"]
+    names = {name: headers.get(f"x-llm-fleet-{name}") for name in ("ticket", "fence")}
+    row = {"t": time.time(), "status": 200, "ended_t": None, "stream": bool(body.get("stream"))}
+    most = needs["tokens"] - count
+    tokens = {"input_tokens": count, "max_output_tokens": most, "output_tokens": 0}
+    return {"model": body["model"], **row, **tokens, **names}
+
+
 class Provider:
     """All accounts, the rows of the books, and the two protocols."""
 
@@ -125,10 +135,7 @@ class Provider:
         count = count_tokens(body)
         needs = {"requests": 1, "input_tokens": count, "tokens": count + most}
         refused_by = account.start(time.monotonic_ns(), needs)
-        row = {"t": time.time(), "account": account.name, "key": account.keys.index(key), "status": 200,
-               "rejected_by": refused_by, "input_tokens": count, "max_output_tokens": most, "output_tokens": 0,
-               "model": body["model"], "stream": bool(body.get("stream")), "ended_t": None,
-               "ticket": headers.get("x-llm-fleet-ticket"), "fence": headers.get("x-llm-fleet-fence")}  # fmt: skip
+        row = written(body, headers, needs) | {"account": account.name, "rejected_by": refused_by}
         self.rows.append(row)
         if refused_by:
             row["status"], row["ended_t"] = 429, row["t"]

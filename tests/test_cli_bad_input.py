@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from llm_fleet.cli import main  # noqa: F401  (imported once, before the clock of a test runs)
 from tests.commands import run_command
 
 SECRET = "sk-test-not-a-real-key-1"
@@ -17,7 +16,10 @@ BAD_CONFIGS = {
     "unknown field": (GOOD + "    rate_limit: []\n", ["providers.anthropic.rate_limit", "rate_limits"]),
     "duplicate field": (GOOD + "    models: [a]\n    models: [b]\n", ["providers.anthropic.models", "twice"]),
     "unset variable": (GOOD + "    base_url: ${NOT_SET_ANYWHERE}\n", ["NOT_SET_ANYWHERE", "base_url"]),
-    "wrong type": (GOOD + "    settings: {max_retries: many}\n", ["providers.anthropic.settings.max_retries"]),
+    "wrong type": (
+        GOOD + "    settings: {max_retries: many}\n",
+        ["providers.anthropic.settings.max_retries"],
+    ),
     "no mapping": ("- providers\n", ["a list", "providers"]),
     "no YAML": ("providers: [\n", ["not readable as YAML"]),
     "mode not built": (GOOD + "redis: {on_redis_down: share}\n", ["on_redis_down", "wait"]),

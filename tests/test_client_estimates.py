@@ -36,7 +36,9 @@ def test_cache_reads_are_free_for_anthropic_and_count_for_openai():
     """PROVIDERS.md: ITPM counts no cache reads; OpenAI's TPM counts everything."""
     usage = Usage(input_tokens=100, output_tokens=5, cache_read_tokens=80)
     assert Estimates(provider(requests_per_minute=1)).settlement(call("x"), usage).input_tokens == 20
-    assert Estimates(provider("openai", requests_per_minute=1)).settlement(call("x"), usage).input_tokens == 100
+    assert (
+        Estimates(provider("openai", requests_per_minute=1)).settlement(call("x"), usage).input_tokens == 100
+    )
 
 
 def test_estimates_learn_from_usage():

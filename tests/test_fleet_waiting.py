@@ -184,3 +184,18 @@ async def test_ten_thousand_lives_leave_nothing_behind(redis_url, namespace):
         ) == before
         with redis.Redis.from_url(redis_url) as client:
             assert len(client.client_list()) <= 4
+
+
+async def test_a_grant_that_meets_a_cancellation_is_given_back(redis_url, namespace):
+    """Cancelled at any moment around the grant: the slot is free again every time."""
+    async with fleet(redis_url, namespace, limits(slots=1)) as member:
+        await (lease := await lease_of(member)).ready()
+        lease.cancel()
+        for turn in range(60):
+            task = asyncio.create_task(take(member))
+            await asyncio.sleep(turn * 0.00005)
+            task.cancel()
+            outcome = (await asyncio.gather(task, return_exceptions=True))[0]
+            if isinstance(outcome, Lease):
+                outcome.cancel()
+        await lease_of(member, timeout_s=2)

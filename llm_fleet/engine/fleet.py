@@ -23,7 +23,7 @@ from .operations import Leave
 from .snapshot import read_fleet
 from .switch import pause_key, resume_key
 from .thread import IoThread
-from .tickets import Desk
+from .tickets import Desk, Seat
 from .values import Denial, Need, PoolLimits
 
 __all__ = ["Fleet", "FleetPool"]
@@ -41,17 +41,8 @@ class _Runtime:
         self.io = IoThread()
         self.process = secrets.token_hex(4)
         self.store = Store(options)
-        self.desks = {
-            name: Desk(
-                self.io,
-                lambda: self.store,
-                PoolKeys(namespace, name),
-                self.process,
-                limits=limits,
-                ttl_s=ttl_s,
-            )
-            for name, limits in pools.items()
-        }
+        seat = Seat(self.io, lambda: self.store, self.process, ttl_s)
+        self.desks = {name: Desk(seat, PoolKeys(namespace, name), limits) for name, limits in pools.items()}
         self._tasks: list[asyncio.Task[None]] = []
         self.io.submit(self._start)
 
@@ -69,7 +60,7 @@ class _Runtime:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for desk in self.desks.values():
-            desk.fail_all()
+            desk.room.fail_all()
             if desk.steps.epoch:
                 desk.steps.add(Leave())
         await asyncio.gather(*(desk.steps.close(CLOSE_TIMEOUT_S) for desk in self.desks.values()))

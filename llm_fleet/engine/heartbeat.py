@@ -30,7 +30,7 @@ class Heartbeat:
     def tick(self) -> None:
         """Look after everything that time may have changed."""
         self._return_orphans()
-        self._desk.check_outage()
+        self._desk.room.check_outage()
         if self._is_due(time.monotonic()):
             self._last_report = time.monotonic()
             self._desk.steps.add(Beat(list(self._desk.leases.values()), self._desk.inbound.beaten))
@@ -42,7 +42,7 @@ class Heartbeat:
         interval = desk.ttl_s / 3
         if now - self._last_report >= interval:
             return True
-        return bool(desk.waiting) and now - desk.steps.last_sent >= QUEUED_INTERVAL_S
+        return bool(desk.room.waiting) and now - desk.steps.last_sent >= QUEUED_INTERVAL_S
 
     def _return_orphans(self) -> None:
         """Leases and tickets whose event loop is closed: nobody will ever end them."""
@@ -51,8 +51,10 @@ class Heartbeat:
                 lease.settle(Settlement(None, lease.output_tokens or None))
             else:
                 lease.cancel()
-        for waiter in [waiter for waiter in self._desk.waiting.values() if waiter.lease.loop.is_closed()]:
-            self._desk.withdraw(waiter)
+        for waiter in [
+            waiter for waiter in self._desk.room.waiting.values() if waiter.lease.loop.is_closed()
+        ]:
+            self._desk.room.withdraw(waiter)
 
 
 async def beat(heartbeats: Sequence[Heartbeat]) -> None:

@@ -53,9 +53,9 @@ class Inbound:
         for queue, ticket, wake_ms in wakes:
             self._arm(queue, ticket, wake_ms)
         for ticket, reason in refusals:
-            waiter = self._desk.waiting.get(ticket)
+            waiter = self._desk.room.waiting.get(ticket)
             if waiter is not None:
-                self._desk.finish(waiter, Denial(reason))
+                self._desk.room.finish(waiter, Denial(reason))
 
     def _local_time(self, now_ms: int) -> float:
         """The earliest that `now_ms` of the pool can have been on our monotonic clock."""
@@ -71,9 +71,9 @@ class Inbound:
             if armed == ticket:
                 timer.cancel()
                 del self._timers[queue]
-        waiter = self._desk.waiting.get(ticket)
+        waiter = self._desk.room.waiting.get(ticket)
         if waiter is not None:
-            self._desk.granted(waiter, grant[1:], granted_at, granted_at)
+            self._desk.room.granted(waiter, grant[1:], granted_at)
         elif ticket not in self._desk.leases:
             self._desk.steps.add(Cancel(ticket))
 

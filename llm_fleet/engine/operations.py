@@ -35,6 +35,13 @@ class Waiter:
     def need(self) -> Need:
         return self.lease.need
 
+    def return_unseen(self) -> None:
+        """Who asked was cancelled in the moment of the grant: give back what nobody will use."""
+        if self.future.done() and not self.future.cancelled() and self.future.exception() is None:
+            outcome = self.future.result()
+            if isinstance(outcome, Lease):
+                outcome.cancel()
+
     def resolve(self, outcome: Any) -> None:
         """Hand the outcome to who asked (on the asker's loop); a lease nobody takes goes back."""
         if self.future.done():

@@ -46,12 +46,10 @@ def _domain_wire(domain: DomainLimits) -> list[Any]:
 
 
 def _lease_wire(lease: Lease, keyset: str) -> list[Any]:
-    need = lease.need
-    predicted = min(need.max_output_tokens, 256)
-    return [
-        lease.ticket, lease.key_id, f"{need.lane}|{keyset}", lease.fence, need.input_tokens, need.max_output_tokens,
-        predicted, 1, lease.output_tokens, need.band, need.tenant, need.tag,
-    ]  # fmt: skip
+    need, predicted, is_cold = lease.need, min(lease.need.max_output_tokens, 256), 1
+    charged = [need.input_tokens, need.max_output_tokens, predicted, is_cold, lease.output_tokens]
+    queue = f"{need.lane}|{keyset}"
+    return [lease.ticket, lease.key_id, queue, lease.fence, *charged, need.band, need.tenant, need.tag]
 
 
 def _info(limits: PoolLimits) -> str:

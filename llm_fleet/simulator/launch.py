@@ -5,6 +5,7 @@ Knows the command line and the control paths of the simulator, not what it does.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -17,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from .config import SimulatorConfig, SimulatorConfigError, SimulatorError, parse_config, parse_faults
+from .config import SimulatorConfig, SimulatorConfigError, SimulatorError, parse_config
 
 __all__ = ["RunningSimulator", "run_simulator", "serve"]
 
@@ -67,14 +68,15 @@ def run_simulator(config: Mapping[str, Any], *, host: str = "127.0.0.1", port: i
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,  # Ctrl-C is for us: what is in flight may still be answered
         env=os.environ | {"PYTHONPATH": os.pathsep.join(_import_path())},
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    with process.stdin, process.stdout:
-        process.stdin.write(json.dumps(config))
-        process.stdin.close()
-        url = process.stdout.readline().strip()
+    with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
+        pipe.write(json.dumps(config))
+    with process.stdout as answer:
+        url = answer.readline().strip()
     if not url:
         raise SimulatorError(
             f"simulator: its process ended with {process.wait()} before it answered; "
@@ -109,9 +111,7 @@ class RunningSimulator:
         Raises:
             SimulatorConfigError: one cannot work; names the field.
         """
-        wanted = [dict(fault) for fault in faults]
-        parse_faults(wanted)
-        self._ask("/_faults", wanted)
+        self._ask("/_faults", [dict(fault) for fault in faults])
 
     def reset(self) -> None:
         """Full levels and empty books; faults and calls in flight stay."""
@@ -138,7 +138,7 @@ class RunningSimulator:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
-                raise SimulatorConfigError(error.read().decode()) from error
+                raise SimulatorConfigError(json.load(error)["error"]) from error
         except OSError as error:
             raise SimulatorError(f"simulator: {self.url} does not answer ({error}); has it ended?") from error
 

@@ -94,7 +94,7 @@ def _keys(scene: Scene) -> Table:
 def _processes(scene: Scene) -> Table:
     table = plain_table("process", "pid", "served", "in flight", "waiting", "", right=["pid", "served"])
     for worker in scene.workers:
-        known = scene.process_of(worker)
+        known = scene.record_of(worker)
         queued = known.get("queued", 0)
         waiting = Bar(queued / TASKS, 0, 10, str(queued), "blue")
         counts = [

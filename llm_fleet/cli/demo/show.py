@@ -47,7 +47,7 @@ class Scene:
     kill: Kill | None = None
     processes: set[str] = field(default_factory=set)
 
-    def process_of(self, worker: Worker) -> dict[str, Any]:
+    def record_of(self, worker: Worker) -> dict[str, Any]:
         """What Redis knows of a worker; empty when it is not (any more) known."""
         for process in self.pool.get("processes", {}).values():
             if process["info"].get("pid") == worker.pid:
@@ -57,7 +57,7 @@ class Scene:
 
     def stray_leases(self) -> int:
         """Leases in flight that no process known to be alive holds."""
-        alive = [self.process_of(worker) for worker in self.workers if not worker.is_killed]
+        alive = [self.record_of(worker) for worker in self.workers if not worker.is_killed]
         in_flight: int = self.pool.get("leases", 0)
         held: int = sum(process.get("leases", 0) for process in alive)
         return max(0, in_flight - held)
@@ -120,8 +120,8 @@ def _direct(scene: Scene) -> None:
     """Kill when it is time and the victim holds something; then wait for its slots."""
     kill, due_s = scene.kill, scene.elapsed_s - scene.seconds * KILL_AT
     if kill is None and due_s >= 0:
-        victim = max(scene.workers, key=lambda worker: scene.process_of(worker).get("leases", 0))
-        held = scene.process_of(victim)
+        victim = max(scene.workers, key=lambda worker: scene.record_of(worker).get("leases", 0))
+        held = scene.record_of(victim)
         if held.get("leases") or due_s > KILL_PATIENCE_S:
             scene.kill = Kill(victim, time.time(), held.get("leases", 0), held.get("queued", 0))
             victim.kill()

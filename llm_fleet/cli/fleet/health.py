@@ -7,7 +7,7 @@ from typing import Any
 
 from ..render import duration, some_of
 
-__all__ = ["live_processes", "outage", "pool_reasons", "process_state", "seen_s", "server_reasons"]
+__all__ = ["live_processes", "outage", "pool_reasons", "state_of", "seen_s", "server_reasons"]
 
 ABSENT_MS = 3000
 STRIDE_MS = 1000
@@ -26,7 +26,7 @@ def seen_s(process: Snapshot, pool: Snapshot) -> float:
     return max(0.0, seen_ms + max(0.0, idle_ms - STRIDE_MS)) / 1000
 
 
-def process_state(process: Snapshot, pool: Snapshot) -> str:
+def state_of(process: Snapshot, pool: Snapshot) -> str:
     """`live`; `silent`: tickets wait and it does not read; `gone`: not seen for a lease's time."""
     seen_ms = seen_s(process, pool) * 1000
     if process["state"] == 2 or seen_ms > max(pool["ttl_ms"], ABSENT_MS):
@@ -40,7 +40,7 @@ def live_processes(pool: Snapshot, keyset: str | None = None) -> list[str]:
     return [
         name
         for name, process in pool["processes"].items()
-        if process_state(process, pool) == "live" and keyset in (None, process["info"].get("keyset"))
+        if state_of(process, pool) == "live" and keyset in (None, process["info"].get("keyset"))
     ]
 
 
@@ -90,7 +90,7 @@ def _queues(pool: Snapshot) -> Iterator[str]:
 
 def _processes(pool: Snapshot) -> Iterator[str]:
     for name, process in sorted(pool["processes"].items()):
-        state = process_state(process, pool)
+        state = state_of(process, pool)
         if state != "live" and process["queued"]:
             seen = duration(seen_s(process, pool))
             yield f"process {name} is {state}, last seen {seen} ago, with {process['queued']} tickets queued"

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ..render import duration, plain_table, sentences, short_amount, some_of
-from .health import process_state, seen_s
+from .health import seen_s, state_of
 from .limits import keys_table
 
 __all__ = ["status_view"]
@@ -56,7 +56,7 @@ def _server_line(status: Snapshot) -> Text:
 
 
 def _pool(name: str, pool: Snapshot, width: int) -> Iterator[RenderableType]:
-    live = [process for process in pool["processes"].values() if process_state(process, pool) == "live"]
+    live = [process for process in pool["processes"].values() if state_of(process, pool) == "live"]
     facts = [
         f"{len(pool['keys'])} keys",
         f"{len(live)} processes live",
@@ -77,7 +77,7 @@ def _processes_table(pool: Snapshot) -> Iterator[RenderableType]:
     table = plain_table(*titles, right=["pid", "leases", "queued"])
     long_gone = []
     for name, process in sorted(pool["processes"].items()):
-        state, seen, info = process_state(process, pool), seen_s(process, pool), process["info"]
+        state, seen, info = state_of(process, pool), seen_s(process, pool), process["info"]
         if state == "gone" and seen > FORGOTTEN_S and not process["queued"] and not process["leases"]:
             long_gone.append(name)
             continue

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..render import amount, duration
-from .health import live_processes, outage, process_state
+from .health import live_processes, outage, state_of
 
 __all__ = ["waiting_line"]
 
@@ -58,7 +58,7 @@ def _out(key: str, pool: Snapshot) -> str:
 
 def _silence(head: Snapshot, pool: Snapshot) -> str:
     process = pool["processes"].get(head["process"])
-    if process is None or process_state(process, pool) == "live":
+    if process is None or state_of(process, pool) == "live":
         return ""
     return f"; its process {head['process']} does not answer"
 

@@ -1,0 +1,181 @@
+"""Those of this process who wait for a grant: they join, are answered, or give up in time.
+
+Every wait has a deadline; whatever way it ends, its ticket ends too. Lives on the I/O loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from ..errors import CoordinationError, ManagerClosed
+from ..store import Store
+from .lease import Lease
+from .operations import Cancel, Enqueue, Waiter
+from .registration import keyset_hash
+from .values import Denial, PoolLimits, resource_name
+
+if TYPE_CHECKING:
+    from .tickets import Desk
+
+__all__ = ["WaitingRoom"]
+
+OUTAGE_LIMIT_S = 10.0
+ANSWER_GRACE_S = 0.4
+
+
+def denial_of(result: Sequence[Any]) -> Denial:
+    """A script's refusal: {"d", reason, wait ms, resource, key, need, level, most, tick}."""
+    _, reason, wait_ms, resource, key, need, level, most, tick = result
+    has_bucket = int(most) > 0
+    return Denial(
+        reason,
+        retry_after_s=int(wait_ms) / 1000 if int(wait_ms) >= 0 else None,
+        resource=resource_name(resource, tick),
+        need=int(need) if has_bucket else None,
+        level=int(level) if has_bucket else None,
+        limit=int(most) if has_bucket else None,
+        key_id=key or None,
+    )
+
+
+class WaitingRoom:
+    """The waiters of a desk, by their ticket."""
+
+    def __init__(self, desk: Desk, store: Callable[[], Store]) -> None:
+        self._desk, self._store, self._pool = desk, store, desk.keys.pool
+        self.waiting: dict[str, Waiter] = {}
+        self.on_waiting: Callable[[], None] = lambda: None
+        self.use_keys(desk.limits)
+
+    def use_keys(self, limits: PoolLimits) -> None:
+        """Enqueue with these keys from now on."""
+        self._key_ids, self._keyset, self._max_queued = limits.key_ids, keyset_hash(limits), limits.max_queued
+
+    def join(self, waiter: Waiter) -> None:
+        if waiter.is_done:
+            return
+        self.waiting[waiter.ticket] = waiter
+        self._enqueue(waiter)
+        self.on_waiting()
+        late = max(ANSWER_GRACE_S, waiter.deadline - time.monotonic())
+        waiter.timer = asyncio.get_running_loop().call_later(late, self._give_up, waiter)
+
+    def _enqueue(self, waiter: Waiter) -> None:
+        keys, affinity = self._key_ids, waiter.need.affinity
+        preferred = keys[crc32(affinity.encode()) % len(keys)] if affinity else ""
+        operation = Enqueue(waiter, self._keyset, preferred, self._max_queued)
+        operation.take = self._enqueued
+        self._desk.steps.add(operation)
+
+    def _enqueued(self, waiter: Waiter, result: Sequence[Any], sent_at: float) -> None:
+        if waiter.is_done:
+            return
+        match result[0]:
+            case "g":
+                self.granted(waiter, result[1:], sent_at)
+            case "d":
+                self.finish(waiter, denial_of(result))
+            case "q":
+                self._queued(waiter)
+            case _:
+                self._renumber(waiter)
+
+    def _queued(self, waiter: Waiter) -> None:
+        waiter.is_queued = True
+        loop = asyncio.get_running_loop()
+        if waiter.timer is not None:
+            waiter.timer.cancel()
+        waiter.timer = loop.call_later(max(0.0, waiter.deadline - time.monotonic()), self._give_up, waiter)
+
+    def _renumber(self, waiter: Waiter) -> None:
+        """The ticket ended without us (dropped while this process was silent): take a new one."""
+        del self.waiting[waiter.ticket]
+        waiter.lease.ticket = self._desk.new_ticket()
+        self.waiting[waiter.ticket] = waiter
+        self._enqueue(waiter)
+
+    def granted(self, waiter: Waiter, grant: Sequence[Any], granted_at: float) -> None:
+        """The ticket is a lease: {key, fence, spacing ms}, since `granted_at` (monotonic) at the earliest."""
+        lease = waiter.lease
+        lease.key_id, lease.fence, lease.spacing_s = grant[0], int(grant[1]), int(grant[2]) / 1000
+        lease.granted_at, lease.alive_until = granted_at, granted_at + self._desk.ttl_s
+        self._desk.leases[lease.ticket] = lease
+        self.finish(waiter, lease)
+
+    def finish(self, waiter: Waiter, outcome: Lease | Denial | Exception) -> None:
+        waiter.is_done = True
+        self.waiting.pop(waiter.ticket, None)
+        if waiter.timer is not None:
+            waiter.timer.cancel()
+        self._desk.hand_over(waiter, outcome)
+
+    def _give_up(self, waiter: Waiter) -> None:
+        """The deadline is here: cancel our own ticket and say what it waited for."""
+        if waiter.is_done:
+            return
+        outage = self._desk.steps.outage
+        if outage is not None or not waiter.is_queued:
+            self._lose(waiter, outage.error if outage else None)
+            return
+        waiter.timer = asyncio.get_running_loop().call_later(
+            ANSWER_GRACE_S, self.finish, waiter, Denial("timeout")
+        )
+        self._desk.steps.add(Cancel(waiter.ticket, lambda result: self._explained(waiter, result)))
+
+    def _explained(self, waiter: Waiter, result: Sequence[Any]) -> None:
+        if waiter.is_done:
+            return
+        if len(result) < 3:
+            self.finish(waiter, Denial("timeout"))
+            return
+        position, resource, key, need, level, most, wait_ms, tick = result[2]
+        denial = denial_of(["d", "timeout", wait_ms, resource, key, need, level, most, tick])
+        self.finish(waiter, replace(denial, position=int(position)))
+
+    def _lose(self, waiter: Waiter, error: CoordinationError | None) -> None:
+        where = self._store().description
+        text = str(error) if error else f"{where} did not answer in time; look at its load and latency"
+        waited = time.monotonic() - waiter.created
+        self.finish(waiter, CoordinationError(f"pool {self._pool}: no grant after {waited:.1f} s: {text}"))
+        self._desk.steps.add(Cancel(waiter.ticket))
+
+    def check_outage(self) -> None:
+        """End the waits that Redis has not answered for too long."""
+        outage = self._desk.steps.outage
+        if outage is None:
+            return
+        now = time.monotonic()
+        for waiter in list(self.waiting.values()):
+            since = max(outage.since, waiter.created)
+            if now >= min(since + OUTAGE_LIMIT_S, waiter.deadline):
+                self._lose(waiter, outage.error)
+
+    def withdraw(self, waiter: Waiter) -> None:
+        if waiter.is_done:
+            return
+        waiter.is_done = True
+        if waiter.timer is not None:
+            waiter.timer.cancel()
+        if self.waiting.pop(waiter.ticket, None) is not None:
+            self._desk.steps.add(Cancel(waiter.ticket))
+
+    def fail_all(self) -> None:
+        """The manager closes: everybody who waits is told so."""
+        for waiter in list(self.waiting.values()):
+            self.finish(
+                waiter, ManagerClosed(f"pool {self._pool}: the manager was closed while a call waited")
+            )
+            self._desk.steps.add(Cancel(waiter.ticket))
+        self._desk.inbound.close()
+
+    def enqueue_again(self) -> None:
+        """Under the same ids: the pool's state was lost, or it does not know this process any more."""
+        for waiter in self.waiting.values():
+            if waiter.is_queued:
+                waiter.is_queued = False
+                self._enqueue(waiter)
