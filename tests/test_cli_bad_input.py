@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import run_command
+from tests.commands import command_in_background, run_command
 
 SECRET = "sk-test-not-a-real-key-1"
 GOOD = f"providers:\n  anthropic:\n    api_keys: [{SECRET}]\n"
@@ -125,3 +125,11 @@ def test_a_demo_on_a_redis_that_is_away_ends_with_69(capsys, monkeypatch):
     monkeypatch.setenv("REDIS_URL", NOBODY)
     ran = run_command(capsys, "demo", "--json")
     assert (ran.code, ran.out) == (69, "")
+
+
+def test_an_output_that_can_only_show_ascii_is_no_fault(redis_url):
+    """Where the encoding has no bars and dots, others stand for them."""
+    command = command_in_background("status", "--redis", redis_url, env={"PYTHONIOENCODING": "ascii"})
+    out, err = command.communicate(timeout=20)
+    assert (command.returncode, err) == (0, "")
+    assert out.startswith("Redis redis://127.0.0.1:")

@@ -96,6 +96,14 @@ class Worker:
             self._complaints.append(line.decode(errors="replace").rstrip())
 
 
+def _environment() -> dict[str, str]:
+    """Ours, with the same import path, and no proxy between the fleet and the simulator."""
+    changed = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    for name in ("NO_PROXY", "no_proxy"):
+        changed[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1"]))
+    return {**os.environ, **changed}
+
+
 async def start_workers(count: int, config: dict[str, Any], tasks: int) -> list[Worker]:
     """Start the processes; each gets its config over a pipe, so that no secret stands in a command line."""
     workers = []
@@ -106,7 +114,7 @@ async def start_workers(count: int, config: dict[str, Any], tasks: int) -> list[
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for us; then we end them
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env=_environment(),
         )
         workers.append(Worker(number, process))
         workers[-1].order(config=config, tasks=tasks, seed=number)

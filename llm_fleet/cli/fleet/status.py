@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Annotated, Any, TypeAlias
 
 import typer
@@ -64,6 +65,7 @@ async def _watch(source: Source, interval_s: float, *, as_json: bool) -> None:
     """Show it again and again. Redis has to be there at the start; later it is waited for."""
     async with source.open() as store:
         found = await read_status(store, source)
+        source = replace(source, pools=tuple(found["pools"]))  # to search for them once is enough
         with _screen(as_json=as_json) as show:
             while True:
                 show(found)

@@ -1,0 +1,149 @@
+"""From what a run left to figures, and from figures to a verdict. Pure.
+
+Every figure about use comes from the provider's books, none from the engine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from .harness import Outcome
+from .plan import Plan
+
+__all__ = ["figures_of", "percentiles"]
+
+Json = dict[str, Any]
+Row = Mapping[str, Any]
+
+
+def percentiles(values: Iterable[float]) -> dict[str, float]:
+    """p50, p95, p99: the smallest value that so many are not above."""
+    ordered = sorted(values)
+    if not ordered:
+        return {}
+    return {
+        f"p{share}": round(ordered[math.ceil(len(ordered) * share / 100) - 1], 3) for share in (50, 95, 99)
+    }
+
+
+def figures_of(outcome: Outcome) -> Json:
+    """All figures of a run."""
+    rows = outcome.books["requests"]
+    accepted = [row for row in rows if row["status"] == 200]
+    workers = outcome.workers
+    return {
+        "accepted": len(accepted),
+        "answered": sum(worker["answered"] for worker in workers),
+        "http_429": sum(row["status"] == 429 for row in rows),
+        "429_by_resource": dict(Counter(row["rejected_by"] for row in rows if row["status"] == 429)),
+        "failed": sum((Counter(worker["failures"]) for worker in workers), Counter()).total(),
+        "failures": dict(sum((Counter(worker["failures"]) for worker in workers), Counter())),
+        "failure_example": next((worker["example"] for worker in workers if worker["example"]), ""),
+        "unserved_at_end": sum(worker["unserved"] for worker in workers),
+        "wall_s": round(outcome.wall_s, 3),
+        "ideal_s": round(_ideal_s(outcome.plan, accepted), 3),
+        "requests_per_minute": round(len(accepted) / outcome.wall_s * 60, 1),
+        "tokens_per_minute": round(
+            sum(row["input_tokens"] + row["output_tokens"] for row in accepted) / outcome.wall_s * 60
+        ),
+        "use": _use(outcome.plan, accepted),
+        "latency_s": percentiles(value for worker in workers for value in worker["latencies"]),
+        "queue_wait_s": percentiles(value for worker in workers for value in worker["waits"]),
+        **_costs(outcome, max(1, len(accepted))),
+        **_order(outcome, accepted),
+    }
+
+
+def _use(plan: Plan, accepted: Sequence[Row]) -> dict[str, Json]:
+    """Used and permitted per resource, from each account's first accepted call to its last.
+
+    Permitted are a full bucket and the refill of that time. Of output counts what had been
+    produced by then, evenly over each call.
+    """
+    totals: dict[str, list[float]] = {resource: [0.0, 0.0] for resource in plan.limits()}
+    for account in {row["account"] for row in accepted}:
+        rows = [row for row in accepted if row["account"] == account]
+        first, last = min(row["t"] for row in rows), max(row["t"] for row in rows)
+        for resource, limit in plan.limits().items():
+            totals[resource][0] += sum(_amount(resource, row, last) for row in rows)
+            totals[resource][1] += limit / 60 * (plan.burst + last - first)
+    return {
+        resource: {
+            "used": round(used),
+            "permitted": round(permitted),
+            "percent": round(_percent(used, permitted), 2),
+        }
+        for resource, (used, permitted) in totals.items()
+    }
+
+
+def _percent(used: float, permitted: float) -> float:
+    return 100 * used / permitted if permitted else 0.0
+
+
+def _amount(resource: str, row: Row, until: float) -> float:
+    """What the provider had charged for a call by `until`."""
+    if resource == "output_tokens":
+        ended = row["ended_t"] or until
+        length = max(ended - row["t"], 1e-6)
+        return float(row["output_tokens"] * min(1.0, max(0.0, (until - row["t"]) / length)))
+    charged = {
+        "requests": 1,
+        "input_tokens": row["input_tokens"],
+        "tokens": row["input_tokens"] + row["max_output_tokens"],
+    }
+    return float(charged[resource])
+
+
+def _ideal_s(plan: Plan, accepted: Sequence[Row]) -> float:
+    """The least time for this work: what exceeds the buckets at the summed rates, and the last call."""
+    if not accepted:
+        return 0.0
+    last = max(accepted, key=lambda row: row["t"])
+    waits = [
+        sum(_amount(resource, row, math.inf) for row in accepted) * 60 / (limit * plan.keys) - plan.burst
+        for resource, limit in plan.limits().items()
+    ]
+    return max(0.0, *waits) + (last["ended_t"] or last["t"]) - last["t"]
+
+
+def _costs(outcome: Outcome, accepted: int) -> Json:
+    """What each accepted request cost Redis and the workers' CPU."""
+    commands = Counter(outcome.load.from_clients())
+    commands["evalsha"] -= outcome.death.looks if outcome.death else 0
+    cpu_s = sum(worker["cpu_s"] for worker in outcome.workers)
+    own_s = sum(worker["user_loop_cpu_s"] for worker in outcome.workers)
+    served = max(1, sum(worker["answered"] for worker in outcome.workers))
+    return {
+        "steps_per_request": round((commands["evalsha"] + commands["eval"]) / accepted, 3),
+        "commands_per_request": round(commands.total() / accepted, 3),
+        "commands_by_kind": {name: round(count / accepted, 3) for name, count in commands.items() if count},
+        "commands_in_scripts_per_request": round(outcome.load.in_scripts() / accepted, 1),
+        "redis_cpu_us_per_request": round(outcome.load.cpu_s / accepted * 1e6, 1),
+        "client_cpu_ms_per_request": round(cpu_s / served * 1e3, 3),
+        "client_cpu_ms_of_user_loop": round(own_s / served * 1e3, 3),
+    }
+
+
+def _order(outcome: Outcome, accepted: Sequence[Row]) -> Json:
+    """Gaps, doubles and peaks: what a death must not spoil."""
+    times, death = sorted(row["t"] for row in accepted), outcome.death
+    after = [late - early for early, late in pairwise(times) if death is None or late > death.at]
+    return {
+        "largest_gap_s": round(max(after, default=0.0), 3),
+        "doubled_tickets": _doubled(accepted, "ticket"),
+        "doubled_fences": _doubled(accepted, "fence"),
+        "peak_concurrency": max(page["peak_concurrency"] for page in outcome.books["accounts"].values()),
+        "leases_of_the_dead": death.leases if death else 0,
+        "slots_back_s": round(death.slots_back_s, 3) if death else None,
+    }
+
+
+def _doubled(accepted: Sequence[Row], name: str) -> int:
+    """How many requests carry a mark that another one carries too, or none at all."""
+    marks = [row[name] for row in accepted]
+    return len(marks) - len({mark for mark in marks if mark is not None})
