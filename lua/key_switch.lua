@@ -10,11 +10,13 @@
 --
 -- invariants   Pausing or resuming twice changes nothing.
 
+local POOL_TTL_MS = 2592000000         -- 30 days, as lib/save has it
+
 local time = redis.call("TIME")
 local raw = redis.call("HMGET", KEYS[1], "outages", "meta")
 local outages = raw[1] and cjson.decode(raw[1]) or {}
 local offset = raw[2] and cjson.decode(raw[2])[5] or 0
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + offset
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + offset
 if ARGV[2] == "pause" then
     local pause_ms = tonumber(ARGV[3])
     outages[ARGV[1]] = { pause_ms > 0 and now + pause_ms or 0, ARGV[4] }
@@ -23,7 +25,10 @@ else
 end
 local out = {}
 for key, outage in pairs(outages) do
-    out[#out + 1] = string.format('"%s":[%.0f,"%s"]', key, outage[1], outage[2])
+    if outage[1] == 0 or outage[1] > now then
+        out[#out + 1] = string.format('"%s":[%d,"%s"]', key, outage[1], outage[2])
+    end
 end
 redis.call("HSET", KEYS[1], "outages", "{" .. table.concat(out, ",") .. "}")
+redis.call("PEXPIRE", KEYS[1], POOL_TTL_MS)
 return { #out }

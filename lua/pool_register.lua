@@ -17,30 +17,37 @@
 -- invariants   Registering twice changes nothing.
 --              After lost writes no level is above 0, and what is in flight is charged again.
 --              An old process cannot roll back what a newer configuration has set.
+--              What processes that are gone have left behind is forgotten.
 
+--@include lib/parts
 --@include lib/clock
---@include lib/limit
 --@include lib/bucket
+--@include lib/limit
 --@include lib/charge
 --@include lib/records
---@include lib/processes
---@include lib/tickets
---@include lib/lines
+--@include lib/keys
 --@include lib/output
---@include lib/choice
+--@include lib/tickets
 --@include lib/leases
---@include lib/registry
+--@include lib/mailboxes
+--@include lib/lines
+--@include lib/parking
 --@include lib/keysets
+--@include lib/lanes
+--@include lib/registry
 --@include lib/recovery
+--@include lib/pruning
 --@include lib/save
 
+if string.format("%d", 2 ^ 40) ~= "1099511627776" then
+    error("pool_register: this server's Lua cannot print 64-bit integers; use a 64-bit server")
+end
 local offer = cjson.decode(ARGV[4])
 local exists = open_pool(ARGV[1])
+local lost = offer.known_epoch ~= "" and offer.known_epoch or nil
 pool.ttl = offer.ttl_ms
-local lost = nil
 if not exists then
     create_pool(ARGV[2], offer.known_epoch)
-    lost = offer.known_epoch ~= "" and offer.known_epoch or nil
 else
     lost = lost_epoch(offer.known_epoch, offer.known_fence, offer.is_lost)
     if lost then
@@ -49,17 +56,18 @@ else
 end
 local is_survivor = lost ~= nil or (offer.known_epoch ~= "" and offer.known_epoch == pool.predecessor)
 pool.fence = math.max(pool.fence, offer.known_fence)
-local outcome = {}
+rotate_ended()
+
+local outcome, has_moved = {}, false
 for _, domain in ipairs(offer.domains) do
     outcome[#outcome + 1] = domain[1]
     outcome[#outcome + 1] = apply_domain(offer, domain, is_survivor)
 end
-local moved = false
 for _, key in ipairs(offer.keys) do
-    moved = apply_key(offer, key[1], key[2]) or moved
+    has_moved = apply_key(offer, key[1], key[2]) or has_moved
 end
 write_keyset(offer.keyset, offer.keyset_keys)
-if moved then
+if has_moved then
     rejoin_keysets()
 end
 if processes[pool.caller] and processes[pool.caller][3] > 0 then
@@ -67,9 +75,12 @@ if processes[pool.caller] and processes[pool.caller][3] > 0 then
 end
 processes[pool.caller] = { pool.presence, 0, 0, dirty = true }
 redis.call("HSET", KEYS[1], "info|" .. pool.caller, offer.info)
-for _, lease in ipairs(offer.leases) do
-    reassert(lease)
+if is_survivor then
+    for _, lease in ipairs(offer.leases) do
+        reassert(lease)
+    end
 end
 save()
+prune_keysets(prune_processes())
 touch()
 return { "ok", pool.epoch, pool.fence, pool.now, outcome }

@@ -6,28 +6,32 @@
 -- KEYS[4]  expiries    zset   ticket id, by the lease clock in ms
 -- KEYS[5]  ended       hash   id -> how it ended, even minutes
 -- KEYS[6]  ended       hash   id -> how it ended, odd minutes
--- ARGV[3]  mailboxes   prefix of the mailbox of a process (1 and 2 are unused)
+-- ARGV[3]  mailboxes   prefix of the mailbox of a process; 1 and 2 are empty
 --
 -- returns      JSON: epoch, fence, leases, waiting, domains, keys, queues, processes; amounts, not
 --              units; times in ms, relative to now; an empty string when there is no pool
 --
 -- invariants   It changes nothing.
 
+--@include lib/parts
 --@include lib/clock
 --@include lib/bucket
 --@include lib/charge
 --@include lib/records
---@include lib/processes
+--@include lib/keys
 --@include lib/tickets
+--@include lib/leases
+--@include lib/mailboxes
+--@include lib/answer
 --@include lib/lines
 --@include lib/choice
+--@include lib/verdict
 --@include lib/keysets
 --@include lib/overview
 
 if not open_pool("") then
     return ""
 end
-local fields = fields_by_kind()
 local waiting = 0
 local queues = queue_views()
 for _, queue in ipairs(queues) do
@@ -39,8 +43,8 @@ return cjson.encode({
     ttl_ms = pool.ttl,
     leases = redis.call("ZCARD", KEYS[4]),
     waiting = waiting,
-    domains = domain_views(fields.limits),
-    keys = key_views(fields.key),
+    domains = domain_views(names_of("limits")),
+    keys = key_views(names_of("key")),
     queues = queues,
-    processes = process_views(fields.process),
+    processes = process_views(names_of("process")),
 })

@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  pool        hash   small records: lib/records
 -- KEYS[2]  tickets     hash   id -> live ticket: lib/tickets
--- KEYS[3]  index       zset   by name: lines and heads (lib/lines), leases (lib/tickets)
+-- KEYS[3]  index       zset   by name: lines and heads (lib/lines), leases (lib/leases)
 -- KEYS[4]  expiries    zset   ticket id, by the lease clock in ms
 -- KEYS[5]  ended       hash   id -> how it ended, even minutes
 -- KEYS[6]  ended       hash   id -> how it ended, odd minutes
@@ -10,60 +10,95 @@
 -- ARGV[2]  epoch       the pool state that it knows
 -- ARGV[3]  mailboxes   prefix of the mailbox of a process
 -- ARGV[4]  fence       the highest that it has seen
--- ARGV[5]  operations  JSON: lib/operations; at most 128; none is a timer's call
+-- ARGV[5]  operations  JSON, at most 128: enqueue {"e", ...}, settle {"s", ...}, cancel {"c", id},
+--                      heartbeat {"h", ...}, leave {"b"}; none is a timer's call
 --
--- returns      {"register", epoch or ""}  the caller must call pool_register first
---              {"ok", fence, now, results, grants, wakes, refusals}: results one per operation;
---              grants {id, key, fence, spacing ms} of tickets that the caller had enqueued before;
---              wakes {queue, id, ms}: when to call again; refusals {id, reason} of its older tickets
+-- returns      JSON: ["register", epoch or ""]  the caller must call pool_register first
+--              ["ok", fence, now, results, grants, wakes, refusals]: results one per operation;
+--              grants [id, key, fence, spacing ms] of tickets that the caller had enqueued before;
+--              wakes [queue, id, ms]: when to call again; refusals [id, reason] of its older tickets
 --
 -- invariants   An operation repeated changes nothing.
 --              A ticket that is not granted changes nothing but its queue.
 --              After the step each queue is empty or its head is blocked.
 
+--@include lib/parts
 --@include lib/clock
 --@include lib/bucket
 --@include lib/charge
 --@include lib/records
---@include lib/processes
---@include lib/tickets
---@include lib/lines
+--@include lib/keys
 --@include lib/output
---@include lib/choice
+--@include lib/tickets
 --@include lib/leases
---@include lib/pump
---@include lib/operations
+--@include lib/endings
+--@include lib/mailboxes
+--@include lib/caller
 --@include lib/answer
 --@include lib/save
 
-local operations = { e = enqueue, s = settle_operation, c = cancel, h = heartbeat, b = leave }
-local calls = cjson.decode(ARGV[5])
+local calls, ids = cjson.decode(ARGV[5]), {}
 if #calls > 128 then
     error("pool_step: more than 128 operations")
 end
-if not open_pool(ARGV[1]) or pool.epoch ~= ARGV[2] or tonumber(ARGV[4]) > pool.fence then
-    return { "register", pool.epoch or "" }
+if not open_pool(ARGV[1]) or pool.epoch ~= ARGV[2] or tonumber(ARGV[4]) > pool.fence or not is_registered(calls, ids) then
+    return string.format('["register","%s"]', pool.epoch or "")
 end
-local process = processes[pool.caller]
-if not process or process[3] == 2 then
-    return { "register", pool.epoch }
-end
-if process[3] == 1 then
-    unpark(pool.caller)
-end
-process[1], process[3], process.dirty = pool.presence, 0, true
-rotate_ended(pool.seen_before)
+local was_parked = note_presence()
+rotate_ended()
+load_tickets(ids)
 expire_leases()
-drop_absent()
-local known = {}
+
+local results, asked, later, is_leaving = {}, {}, {}, false
 for i, call in ipairs(calls) do
-    known[i] = operations[call[1]](call) or false
+    local kind, id = call[1], call[2]
+    if kind == "s" then
+        results[i] = settle_operation(call)
+    elseif kind == "h" then
+        --@include lib/heartbeat
+        results[i] = heartbeat(call)
+    elseif kind == "b" then
+        results[i], is_leaving = '["b"]', true
+    elseif kind == "e" then
+        asked[id], later[#later + 1] = true, call
+    elseif tickets[id] and tickets[id].state == "q" then
+        results[i], later[#later + 1] = '["c","q"]', { "w", i, tickets[id] }
+    else
+        results[i] = cancel_operation(call)
+    end
 end
-pump()
-store_fresh()
-arm_timers()
+
+if #later > 0 or is_leaving or next(pool.queues) then
+    --@include lib/lines
+    --@include lib/parking
+    --@include lib/silence
+    --@include lib/choice
+    --@include lib/verdict
+    --@include lib/pump
+    --@include lib/enqueue
+    --@include lib/timers
+    if was_parked then
+        unpark(pool.caller)
+    end
+    if #pool.parked > 0 or is_leaving then
+        --@include lib/absence
+        drop_absent(is_leaving)
+    end
+    for _, call in ipairs(later) do
+        if call[1] == "e" then
+            enqueue(call)
+        elseif call[3].state == "q" then
+            --@include lib/cancel
+            results[call[2]] = withdraw(call[3])
+        end
+    end
+    pump()
+    store_fresh()
+    arm_timers()
+end
+
 save()
-if pool.is_leaving then
-    redis.call("HDEL", KEYS[1], "process|" .. pool.caller, "info|" .. pool.caller)
+for i, call in ipairs(calls) do
+    results[i] = results[i] or enqueued(tickets[call[2]])
 end
-return answer(calls, known)
+return answer(results, asked)

@@ -10,8 +10,8 @@ import os
 import secrets
 import threading
 import weakref
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
 
 from ..errors import ConfigError, ManagerClosed
 from ..store import Store, StoreOptions
@@ -29,6 +29,8 @@ from .values import Denial, Need, PoolLimits
 __all__ = ["Fleet", "FleetPool"]
 
 CLOSE_TIMEOUT_S = 2.0
+
+T = TypeVar("T")
 
 
 class _Runtime:
@@ -80,7 +82,7 @@ class Fleet:
     def __init__(
         self, options: StoreOptions, namespace: str, pools: Mapping[str, PoolLimits], *, ttl_s: float = 15.0
     ) -> None:
-        self._options, self._namespace, self._ttl_s = options, namespace, ttl_s
+        self._options, self.namespace, self._ttl_s = options, namespace, ttl_s
         self._pools = dict(pools)
         self._keys = {name: PoolKeys(namespace, name) for name in pools}
         self._lock = threading.Lock()
@@ -116,8 +118,38 @@ class Fleet:
             raise ManagerClosed("the manager is closed; get a new one with get_llm_manager()")
         with self._lock:
             if self._runtime is None:
-                self._runtime = _Runtime(self._options, self._namespace, self._pools, self._ttl_s)
+                self._runtime = _Runtime(self._options, self.namespace, self._pools, self._ttl_s)
             return self._runtime
+
+    async def run(self, work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
+        """Run `work` on the I/O thread with this process's store; cancelling cancels it.
+
+        Raises:
+            CoordinationError: Redis does not answer.
+        """
+        runtime = self.runtime()
+        result: T = await runtime.io.run(lambda: work(runtime.store))
+        return result
+
+    def connect(self) -> None:
+        """Have every pool that is not registered yet register; waits for nothing. Any thread."""
+        runtime = self.runtime()
+        for desk in runtime.desks.values():
+            if not desk.steps.epoch:
+                runtime.io.submit(desk.steps.poke)
+
+    def faults(self) -> dict[str, str]:
+        """Why a pool cannot be used now, by its name: what Redis last said. Empty: all is well."""
+        runtime = self._runtime
+        if runtime is None:
+            return dict.fromkeys(self._pools, "not connected to Redis yet")
+        faults = {}
+        for name, desk in runtime.desks.items():
+            if desk.steps.outage is not None:
+                faults[name] = str(desk.steps.outage.error)
+            elif not desk.steps.epoch:
+                faults[name] = "not connected to Redis yet"
+        return faults
 
     async def change_limits(self, limits: PoolLimits) -> None:
         """Replace the limits of a pool for the whole fleet."""

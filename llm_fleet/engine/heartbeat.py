@@ -18,6 +18,7 @@ __all__ = ["Heartbeat", "beat"]
 
 TICK_S = 0.1
 QUEUED_INTERVAL_S = 0.6
+PROGRESS_INTERVAL_S = 2.0
 
 
 class Heartbeat:
@@ -39,8 +40,12 @@ class Heartbeat:
         desk = self._desk
         if desk.steps.outage is not None or not desk.steps.epoch:
             return False
-        interval = desk.ttl_s / 3
-        if now - self._last_report >= interval:
+        since_report = now - self._last_report
+        if since_report >= desk.ttl_s / 3:
+            return True
+        if since_report >= PROGRESS_INTERVAL_S and any(
+            lease.output_tokens > lease.reported_tokens for lease in desk.leases.values()
+        ):
             return True
         return bool(desk.room.waiting) and now - desk.steps.last_sent >= QUEUED_INTERVAL_S
 

@@ -1,7 +1,7 @@
 """The only file that spells a Redis key.
 
 All keys of a pool carry one hash tag, so that choice and charge are one atomic step on a
-cluster too, and pools spread over its slots.
+cluster too, and pools spread over its slots. So do conversations, each with a tag of its own.
 """
 
 from __future__ import annotations
@@ -10,9 +10,27 @@ from dataclasses import dataclass
 
 from ..errors import ConfigError
 
-__all__ = ["PoolKeys"]
+__all__ = ["PoolKeys", "session_key"]
 
 _FORBIDDEN = frozenset('{}|"\\')
+
+
+def _check_parts(*parts: str) -> None:
+    for part in parts:
+        if not part or any(char in _FORBIDDEN or char < " " for char in part):
+            raise ConfigError(
+                f"{part!r} cannot be part of a Redis key: leave out {{ }} | quotes and backslashes"
+            )
+
+
+def session_key(namespace: str, session_id: str) -> str:
+    """The list that holds a conversation.
+
+    Raises:
+        ConfigError: the id is empty, or has a character that no key may have.
+    """
+    _check_parts(namespace, session_id)
+    return f"{{{namespace}:session:{session_id}}}:messages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +41,7 @@ class PoolKeys:
     pool: str
 
     def __post_init__(self) -> None:
-        for part in (self.namespace, self.pool):
-            if not part or any(char in _FORBIDDEN or char < " " for char in part):
-                raise ConfigError(
-                    f"{part!r} cannot be part of a Redis key: leave out {{ }} | quotes and backslashes"
-                )
+        _check_parts(self.namespace, self.pool)
 
     @property
     def prefix(self) -> str:

@@ -36,6 +36,7 @@ class Lease:
         self.granted_at = 0.0
         self.alive_until = 0.0
         self.output_tokens = 0
+        self.reported_tokens = 0
         self.is_sent = False
         self.is_lost = False
         self.is_ended = False

@@ -131,7 +131,9 @@ class Beat(Operation):
         self._leases, self._take = leases, take
 
     def wire(self, now: float) -> Wire:
-        return ["h", [[lease.ticket, lease.output_tokens] for lease in self._leases]]
+        for lease in self._leases:
+            lease.reported_tokens = lease.output_tokens
+        return ["h", [[lease.ticket, lease.reported_tokens] for lease in self._leases]]
 
     def answer(self, result: Sequence[Any], sent_at: float) -> None:
         self._take(result, sent_at, self._leases)

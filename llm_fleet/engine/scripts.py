@@ -16,7 +16,7 @@ from ..errors import ConfigError
 
 __all__ = ["Script", "load_script", "lua_folder", "script_names"]
 
-_INCLUDE = re.compile(r"^--@include (lib/\w+)$", re.MULTILINE)
+_INCLUDE = re.compile(r"^ *--@include (lib/\w+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,7 @@ class StepRunner:
         script, keys, sent_at = load_script("pool_step"), self._registrar.keys, time.monotonic()
         wire = json.dumps([operation.wire(sent_at) for operation in batch], separators=(",", ":"))
         arguments: list[str | int] = [self._registrar.process, self.epoch, keys.mailboxes, self.fence, wire]
-        reply = await self._store().script(script, keys.all(), arguments)
+        reply = json.loads(await self._store().script(script, keys.all(), arguments))
         if reply[0] == "register":
             self.is_registered = False
             self._is_poked = True

@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from .greenlets import refuse_greenlets
+
 __all__ = ["Handover", "IoThread"]
 
 Work = Callable[[], None]
@@ -62,6 +64,7 @@ class IoThread:
     def _open(self) -> Handover:
         with self._lock:
             if self._inbox is None:
+                refuse_greenlets()
                 loop = asyncio.new_event_loop()
                 self._inbox = Handover(loop)
                 self._thread = threading.Thread(target=self._run, args=(loop,), name=self._name, daemon=True)

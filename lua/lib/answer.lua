@@ -1,47 +1,57 @@
--- lib/answer: what a step tells its caller.
+-- lib/answer: what a step tells its caller, as JSON.
+
+local granted = {}             -- tickets granted by this call
+local refused = {}             -- tickets that it denied or ended: each has a refusal
+local wakes = {}               -- the caller's timers: JSON of [queue, ticket id, ms]
+
+-- What binds in a verdict: wait ms (-1: not by time alone), resource, key, need, level, limit, tick.
+local function binding_of(verdict)
+    local cause = verdict.cause or {}
+    local bucket, key = cause.bucket, verdict.choice and verdict.choice.key or ""
+    local wait = verdict.wait and verdict.wait < NEVER and verdict.wait or -1
+    if not bucket then
+        return wait, cause.resource or "", key, 0, 0, 0, 0
+    end
+    local shape = bucket.shape
+    return wait, cause.resource, key, math.ceil(cause.need / shape.unit),
+        math.floor((bucket.level - bucket.held) / shape.unit), shape.most, shape.tick
+end
 
 local function denial(refusal)
-    local verdict = refusal[2] or {}
-    local bucket = verdict.bucket
-    return { "d", refusal[1], int(verdict.wait or -1), tostring(verdict.resource or bucket and bucket.code or ""),
-        verdict.key or "", int(bucket and (verdict.need or 0) / bucket.unit or 0),
-        int(bucket and (bucket.level - bucket.held) / bucket.unit or 0), int(bucket and bucket.most or 0),
-        bucket and bucket.tick or 0 }
+    local wait, resource, key, need, level, most, tick = binding_of(refusal[2])
+    return string.format('["d","%s",%d,"%s","%s",%d,%d,%d,%d]', refusal[1], wait, resource, key, need, level, most, tick)
 end
 
-local function granted(g)
-    return { "g", g[2], g[3], g[4] }
-end
-
--- The answer to an enqueue, from what the pump made of the ticket.
-local function enqueued(id)
-    local ticket = asked[id]
-    if grants[id] then
-        return granted(grants[id])
-    elseif refusals[id] then
-        return denial(refusals[id])
-    elseif ticket.state == "g" then
-        return { "g", ticket.key, ticket.order, 0 }
+-- The answer to an enqueue, from what the step made of the ticket.
+local function enqueued(ticket)
+    if ticket.state == "g" then
+        return string.format('["g","%s",%d,%d]', ticket.key, ticket.order, ticket.spacing or 0)
     elseif ticket.state == "q" then
-        return { "q" }
+        return '["q"]'
+    elseif ticket.refusal then
+        return denial(ticket.refusal)
     end
-    return { "e", ticket.state }
+    return string.format('["e","%s"]', ticket.state)
 end
 
-local function answer(calls, known)
-    local results, mine, ended = {}, {}, {}
-    for i, call in ipairs(calls) do
-        results[i] = call[1] == "e" and enqueued(call[2]) or known[i]
-    end
-    for id, g in pairs(grants) do
-        if not asked[id] and g.process == pool.caller then
-            mine[#mine + 1] = { g[1], g[2], g[3], g[4] }
+-- Of these tickets the ones that the caller had enqueued before, each as `text` makes it.
+local function of_caller(list, asked, text)
+    local out = {}
+    for _, ticket in ipairs(list) do
+        if ticket.process == pool.caller and not asked[ticket.id] then
+            out[#out + 1] = text(ticket)
         end
     end
-    for id, refusal in pairs(refusals) do
-        if not asked[id] and refusal.process == pool.caller then
-            ended[#ended + 1] = { id, refusal[1] }
-        end
-    end
-    return { "ok", pool.fence, pool.now, results, mine, wakes, ended }
+    return table.concat(out, ",")
+end
+
+local function answer(results, asked)
+    local grants = #granted > 0 and of_caller(granted, asked, function(ticket)
+        return string.format('["%s","%s",%d,%d]', ticket.id, ticket.key, ticket.order, ticket.spacing)
+    end)
+    local ends = #refused > 0 and of_caller(refused, asked, function(ticket)
+        return string.format('["%s","%s"]', ticket.id, ticket.refusal[1])
+    end)
+    return string.format('["ok",%d,%d,[%s],[%s],[%s],[%s]]', pool.fence, pool.now, table.concat(results, ","),
+        grants or "", table.concat(wakes, ","), ends or "")
 end

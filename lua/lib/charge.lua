@@ -1,14 +1,14 @@
 -- lib/charge: what is charged when (ENGINE.md §3). Pure.
 --
--- Resource codes: 1 requests, 2 input_tokens, 3 output_tokens, 4 tokens.
+-- Codes of resources: 1 requests, 2 input_tokens, 3 output_tokens, 4 tokens.
 -- Rules: 0 at_start, 1 at_start_adjust, 2 as_produced.
--- A charge is {field, code, rule, reserved, hold, charged}, in units; field names the bucket's
--- record. Invariants: a report replayed changes nothing; a hold is released once, and never
--- raises a level.
+-- A charge is {kind, rule, charged, hold}: what it took from the level so far and what it holds,
+-- in units; its kind is that of its bucket's shape (lib/records). Invariants: a report replayed
+-- changes nothing; a hold is released once, and never raises a level.
 
 local AT_START_ADJUST, AS_PRODUCED = 1, 2
 
--- The amount of a resource in {requests, input, output}; nil where it is not known.
+-- The amount of a resource in {one request, input, output}; nil where it is not known.
 local function amount_of(code, input, output)
     if code == 1 then
         return 1
@@ -20,37 +20,38 @@ local function amount_of(code, input, output)
     return input and output and input + output
 end
 
--- The units to reserve, and to hold, for a ticket in a bucket.
-local function need_of(bucket, ticket)
-    if bucket.rule == AS_PRODUCED then
-        local most = ticket.cold == 1 and math.floor(bucket.capacity / 8) or bucket.capacity
-        return 0, math.min(ticket.predicted * bucket.unit, most)
+-- The units that a ticket reserves or, as produced, holds. A prediction is at most the capacity,
+-- an eighth of it as long as nothing is known.
+local function need_of(shape, ticket)
+    if shape.rule ~= AS_PRODUCED then
+        return amount_of(shape.code, ticket.input, ticket.output) * shape.unit
     end
-    return amount_of(bucket.code, ticket.input, ticket.output) * bucket.unit, 0
+    local most = ticket.cold == 1 and math.floor(shape.capacity / 8) or shape.capacity
+    return math.min(amount_of(shape.code, ticket.input, ticket.predicted) * shape.unit, most)
 end
 
 -- True when the ticket is larger than the limit itself: it can never go.
-local function too_large(bucket, ticket)
-    if bucket.rule == AS_PRODUCED then
-        return false
-    end
-    return amount_of(bucket.code, ticket.input, ticket.output) > bucket.most
+local function is_too_large(shape, ticket)
+    return shape.rule ~= AS_PRODUCED and amount_of(shape.code, ticket.input, ticket.output) > shape.most
 end
 
--- Takes a charge from its bucket at the grant.
-local function take(bucket, charge)
-    bucket.level = bucket.level - charge.reserved
-    bucket.held = bucket.held + charge.hold
+-- Takes `need` from a bucket at the grant; returns the charge.
+local function take(bucket, need)
+    local shape = bucket.shape
+    if shape.rule == AS_PRODUCED then
+        bucket.held = bucket.held + need
+        return { kind = shape.kind, rule = shape.rule, charged = 0, hold = need }
+    end
+    bucket.level = bucket.level - need
+    return { kind = shape.kind, rule = shape.rule, charged = need, hold = 0 }
 end
 
 -- Charges what has been produced beyond what was charged before (cumulative).
 local function charge_progress(bucket, charge, units)
     local more = math.max(0, units - charge.charged)
     local freed = math.min(charge.hold, more)
-    bucket.level = bucket.level - more
-    bucket.held = bucket.held - freed
-    charge.hold = charge.hold - freed
-    charge.charged = charge.charged + more
+    bucket.level, bucket.held = bucket.level - more, bucket.held - freed
+    charge.charged, charge.hold = charge.charged + more, charge.hold - freed
 end
 
 -- Ends a charge with the actual units, or nil where nobody knows them: then all that was
@@ -58,14 +59,13 @@ end
 local function settle_charge(bucket, charge, units, late)
     if charge.rule == AS_PRODUCED then
         charge_progress(bucket, charge, units or charge.charged + charge.hold)
-        bucket.held = bucket.held - charge.hold
-        charge.hold = 0
+        bucket.held, charge.hold = bucket.held - charge.hold, 0
     elseif charge.rule == AT_START_ADJUST and units then
-        if units < charge.charged and not late then
-            give_back(bucket, charge.charged - units)
-            charge.charged = units
-        elseif units > charge.charged then
+        if units > charge.charged then
             bucket.level = bucket.level - (units - charge.charged)
+            charge.charged = units
+        elseif not late then
+            give_back(bucket, charge.charged - units)
             charge.charged = units
         end
     end
@@ -73,7 +73,8 @@ end
 
 -- Undoes a charge whose request was never sent.
 local function return_charge(bucket, charge)
-    give_back(bucket, charge.reserved)
-    bucket.held = bucket.held - charge.hold
-    charge.hold = 0
+    if charge.rule ~= AS_PRODUCED then
+        give_back(bucket, charge.charged)
+    end
+    bucket.held, charge.hold = bucket.held - charge.hold, 0
 end

@@ -1,140 +1,101 @@
 -- lib/choice: which key a ticket goes by, and what it waits for when none is free.
---
--- A verdict is {wait, room, key, domains, resource...}: wait 0 may go now, a number of ms until
--- refill makes it so, nil blocked by leases or holds. `never` marks a need above a limit.
 
-local reserved = {}            -- bucket -> units that heads before this one reserve
-local reserved_slots = {}      -- domain -> slots that heads before this one reserve
-local keysets = {}             -- key set hash -> {{key id, {domains}}...}
+local NOTHING = {}
+local choices = {}             -- queue -> its keys: {key, domains, records}
+local promised_slots = {}      -- domain -> slots that heads before this one reserve
 
-local function keys_of(keyset)
-    if keysets[keyset] == nil then
-        keysets[keyset] = read_json(redis.call("HGET", KEYS[1], "keyset|" .. keyset), {})
+-- The keys that a queue may use, in their order.
+local function choices_of(queue)
+    if not choices[queue] then
+        local lane, keyset = string.match(queue, "^(.*)|([^|]+)$")
+        local entries, domains, found = keys_of(keyset) or NOTHING, {}, {}
+        for i = 2, #entries, 2 do
+            domains[i / 2] = entries[i]
+        end
+        load_records_of(domains, lane)
+        for i, joined in ipairs(domains) do
+            found[i] = { key = entries[2 * i - 1], domains = joined, records = records_of(joined, lane) }
+        end
+        choices[queue] = found
     end
-    return keysets[keyset]
+    return choices[queue]
 end
 
--- The "domain|lane" fields whose limits a key has to keep in a lane.
-local function fields_of(domains, lane)
-    local fields = {}
-    for _, domain in ipairs(domains) do
-        fields[#fields + 1] = domain .. "|*"
-        if lane ~= "*" then
-            fields[#fields + 1] = domain .. "|" .. lane
+local function is_out_of_service(choice)
+    local outage = pool.outages[choice.key]
+    return outage and outage[1] == 0
+end
+
+-- True when the limits of some key are as large as the ticket.
+local function fits_somewhere(ticket)
+    for _, choice in ipairs(choices_of(ticket.queue)) do
+        local fits = not is_out_of_service(choice)
+        for _, record in ipairs(choice.records) do
+            for _, shape in ipairs(record.shapes) do
+                fits = fits and not is_too_large(shape, ticket)
+            end
+        end
+        if fits then
+            return true
         end
     end
-    return fields
+    return false
 end
 
-local function load_keyset(keyset, lane)
-    local fields = {}
-    for _, entry in ipairs(keys_of(keyset)) do
-        for _, field in ipairs(fields_of(entry[2], lane)) do
-            fields[#fields + 1] = field
+-- Units of a bucket that blocked heads will need: of those whose reservation has begun by then.
+local function promised(bucket, in_ms)
+    local units = 0
+    for _, head in ipairs(bucket.heads or NOTHING) do
+        if head.from_ms <= in_ms then
+            units = units + head.need
         end
     end
-    load_records(fields)
+    return units
 end
 
--- Notes that something keeps the ticket waiting; the longest wait binds.
-local function bind(verdict, wait, resource, bucket, need)
-    if verdict.wait and (wait == nil or wait > verdict.wait) then
-        verdict.wait, verdict.resource, verdict.bucket, verdict.need = wait, resource, bucket, need
+-- The wait for a slot of a domain, and the room that is left there.
+local function weigh_slots(record)
+    local most = record.shapes.concurrency
+    if most == 0 then
+        return 0, #record.buckets == 0 and 1 / (1 + count_in_flight(record.domain)) or 1
     end
+    local free = most - count_in_flight(record.domain) - (promised_slots[record.domain] or 0)
+    return free < 1 and NEVER or 0, (free - 1) / most
 end
 
-local function weigh_slots(verdict, domain, record)
-    if record.concurrency > 0 then
-        local free = record.concurrency - count_in_flight(domain) - (reserved_slots[domain] or 0)
-        if free < 1 then
-            bind(verdict, nil, "concurrency", nil, 1)
-        end
-        verdict.room = math.min(verdict.room, (free - 1) / record.concurrency)
-    elseif #record.buckets == 0 then
-        verdict.room = math.min(verdict.room, 1 / (1 + count_in_flight(domain)))
-    end
-end
-
-local function weigh_bucket(verdict, bucket, ticket)
-    if too_large(bucket, ticket) then
-        verdict.never, verdict.bucket, verdict.resource = true, bucket, bucket.code
-        verdict.need = amount_of(bucket.code, ticket.input, ticket.output) * bucket.unit
-        return
-    end
-    local units, hold = need_of(bucket, ticket)
-    local need, ahead = units + hold, reserved[bucket] or 0
-    bind(verdict, wait_for(bucket, need, ahead, pool.now), bucket.code, bucket, need)
-    verdict.room = math.min(verdict.room, (bucket.level - bucket.held - ahead - need) / bucket.capacity)
-end
-
--- What stands between a ticket and one key.
-local function assess(ticket, entry, lane)
-    local verdict = { wait = 0, room = 1, key = entry[1], domains = entry[2] }
-    local outage = pool.outages[entry[1]]
+-- What stands between a ticket and a key, as seen `in_ms` from now: the wait (0 may go, NEVER not by
+-- time alone), the room in its tightest resource, and what binds. No wait: too large, for ever.
+local function weigh(ticket, choice, in_ms)
+    local wait, room, cause = 0, 1, nil
+    local outage = pool.outages[choice.key]
     if outage and (outage[1] == 0 or outage[1] > pool.now) then
-        verdict.out = outage[1] == 0
-        bind(verdict, outage[1] > 0 and outage[1] - pool.now or nil, "key", nil, 1)
+        wait, cause = outage[1] == 0 and NEVER or outage[1] - pool.now, { resource = "key" }
     end
-    for _, field in ipairs(fields_of(entry[2], lane)) do
-        local record = record_of(field)
-        if record then
-            if record.pause_until > pool.now then
-                bind(verdict, record.pause_until - pool.now, "pause", nil, 1)
+    for _, record in ipairs(choice.records) do
+        if record.pause_until - pool.now > wait then
+            wait, cause = record.pause_until - pool.now, { resource = "pause" }
+        end
+        if record.domain then
+            local slot_wait, slot_room = weigh_slots(record)
+            if slot_wait > wait then
+                wait, cause = slot_wait, { resource = "concurrency" }
             end
-            if string.sub(field, -2) == "|*" then
-                weigh_slots(verdict, string.sub(field, 1, -3), record)
+            room = math.min(room, slot_room)
+        end
+        for _, bucket in ipairs(record.buckets) do
+            local shape = bucket.shape
+            local need = need_of(shape, ticket)
+            if need > shape.fits and is_too_large(shape, ticket) then
+                return nil, room, { resource = shape.code, bucket = bucket, need = need }
             end
-            for _, bucket in ipairs(record.buckets) do
-                weigh_bucket(verdict, bucket, ticket)
-                if verdict.never then
-                    return verdict
-                end
+            local ahead = bucket.heads and promised(bucket, need > shape.capacity and NEVER or in_ms) or 0
+            local spare = bucket.level - bucket.held - ahead - need
+            local bucket_wait = spare < 0 and wait_for(bucket, need, ahead, pool.now) or 0
+            if bucket_wait > wait then
+                wait, cause = bucket_wait, { resource = shape.code, bucket = bucket, need = need }
             end
+            room = math.min(room, spare / shape.capacity)
         end
     end
-    return verdict
-end
-
-local function is_better(verdict, best)
-    if not best or verdict.wait ~= best.wait then
-        return not best or (verdict.wait ~= nil and (best.wait == nil or verdict.wait < best.wait))
-    end
-    return verdict.room > best.room
-end
-
--- The best verdict over all keys of the set: the preferred key where it is free, else the one
--- with the most room in its tightest resource, else the one that is affordable first. A second
--- value tells why no key ever can: "too_large" or "no_key".
-local function choose(ticket)
-    local lane, keyset = string.match(ticket.queue, "^(.*)|([^|]+)$")
-    local best, refusal, large = nil, "no_key", nil
-    load_keyset(keyset, lane)
-    for _, entry in ipairs(keys_of(keyset)) do
-        local verdict = assess(ticket, entry, lane)
-        if verdict.never then
-            large = large or verdict
-        elseif verdict.wait == 0 and verdict.key == ticket.key then
-            return verdict
-        elseif not verdict.out and is_better(verdict, best) then
-            best = verdict
-        end
-    end
-    if best then
-        return best
-    end
-    return large or {}, large and "too_large" or refusal
-end
-
--- A blocked head keeps later tickets off what it needs, on the key where it can go first.
-local function reserve(ticket, verdict)
-    local lane = string.match(ticket.queue, "^(.*)|[^|]+$")
-    for _, field in ipairs(fields_of(verdict.domains, lane)) do
-        for _, bucket in ipairs((record_of(field) or { buckets = {} }).buckets) do
-            local units, hold = need_of(bucket, ticket)
-            reserved[bucket] = (reserved[bucket] or 0) + units + hold
-        end
-    end
-    for _, domain in ipairs(verdict.domains) do
-        reserved_slots[domain] = (reserved_slots[domain] or 0) + 1
-    end
+    return wait, room, cause
 end

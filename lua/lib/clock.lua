@@ -1,8 +1,8 @@
--- lib/clock: one time for the pool, that never goes back.
+-- lib/clock: one time for the pool, that never goes back. Pure.
 --
 -- A clock is {offset, seen, lease, presence}, all in ms. `now` = server time + offset. The
--- lease clock and the presence clock drive expiries: each advances by a bounded amount
--- between two calls, so that a frozen server or a jump of its clock kills nobody.
+-- lease clock and the presence clock drive expiries and deadlines: each advances by a bounded
+-- amount between two calls, so that a frozen server or a jump of its clock kills nobody.
 
 local PRESENCE_STRIDE_MS = 1000
 

@@ -5,141 +5,64 @@
 -- went silent is taken out in one move, whatever the length of its line.
 -- Members of KEYS[3]: w|queue|process|order|id waits, h|queue|order|process|id heads a line.
 
-local DROPPED_PER_CALL = 100
-
-local function waiting_member(ticket)
-    return string.format("w|%s|%s|%016.0f|%s", ticket.queue, ticket.process, ticket.order, ticket.id)
-end
-
-local function head_member(queue, process, order, id)
-    return string.format("h|%s|%s|%s|%s", queue, order, process, id)
-end
-
-local function range(prefix, count)
-    return redis.call("ZRANGEBYLEX", KEYS[3], "[" .. prefix .. "|", "(" .. prefix .. "}", "LIMIT", 0, count)
-end
-
-local function first_of_line(queue, process)
-    local member = range("w|" .. queue .. "|" .. process, 1)[1]
-    if member then
-        local order, id = string.match(member, "|(%d+)|([^|]+)$")
-        return head_member(queue, process, order, id), id
+-- The queues that wait, sorted: no decision hangs on the order of a Lua table.
+local function queue_names()
+    local names = {}
+    for queue in pairs(pool.queues) do
+        names[#names + 1] = queue
     end
-    return nil
+    table.sort(names)
+    return names
 end
 
--- The id of the queue's first ticket, and its process and order; nil when none is in the order.
+-- The member that puts the first ticket of a line into the order; nil when the line is empty.
+local function head_of_line(queue, process)
+    local member = range("w|" .. queue .. "|" .. process, 1)[1]
+    return member and string.gsub(member, "^w|(.*)|([^|]+)|(%d+)|([^|]+)$", "h|%1|%3|%2|%4") or nil
+end
+
+-- The id of the queue's first ticket, and its process; nil when none is in the order.
 local function first_of_queue(queue)
     local member = range("h|" .. queue, 1)[1]
     if member then
-        local order, process, id = string.match(member, "|(%d+)|([^|]+)|([^|]+)$")
-        return id, process, tonumber(order)
+        local process, id = string.match(member, "|([^|]+)|([^|]+)$")
+        return id, process
     end
     return nil
 end
 
 local function count_waiting(queue)
-    return redis.call("ZLEXCOUNT", KEYS[3], "[w|" .. queue .. "|", "(w|" .. queue .. "}")
+    return count_range("w|" .. queue)
 end
 
--- Puts a new ticket at the end of its line.
-local function join_line(ticket)
-    local is_first = first_of_line(ticket.queue, ticket.process) == nil
-    redis.call("ZADD", KEYS[3], 0, waiting_member(ticket))
-    if is_first then
-        local order = string.format("%016.0f", ticket.order)
-        redis.call("ZADD", KEYS[3], 0, head_member(ticket.queue, ticket.process, order, ticket.id))
+-- Puts new tickets of the caller, in order, at the end of its line.
+local function join_line(queue, waiting)
+    local line = string.format("w|%s|%s|", queue, pool.caller)
+    local members = {}
+    for _, ticket in ipairs(waiting) do
+        members[#members + 1] = "0"
+        members[#members + 1] = string.format("%s%016d|%s", line, ticket.order, ticket.id)
+        touched[ticket.id] = true
     end
-    if not pool.queues[ticket.queue] then
-        pool.queues[ticket.queue] = { 0, "", "" }
-        pool.queues_changed = true
+    if not head_of_line(queue, pool.caller) then
+        local first = waiting[1]
+        members[#members + 1] = "0"
+        members[#members + 1] = string.format("h|%s|%016d|%s|%s", queue, first.order, pool.caller, first.id)
+    end
+    add("ZADD", KEYS[3], members)
+    if not pool.queues[queue] then
+        pool.queues[queue], pool.queues_changed = { 0, "", "" }, true
     end
 end
 
 -- Takes a ticket out of its line; the next of the line becomes its head.
 local function leave_line(ticket)
-    local order = string.format("%016.0f", ticket.order)
-    local head = head_member(ticket.queue, ticket.process, order, ticket.id)
-    local was_head = redis.call("ZREM", KEYS[3], head) == 1
-    redis.call("ZREM", KEYS[3], waiting_member(ticket))
-    if was_head then
-        local member = first_of_line(ticket.queue, ticket.process)
-        if member then
-            redis.call("ZADD", KEYS[3], 0, member)
-        end
-    end
-end
-
--- Takes all lines of a process out of the order; its tickets keep their places.
-local function leave_order(id)
-    for queue in pairs(pool.queues) do
-        local member = first_of_line(queue, id)
-        if member then
-            redis.call("ZREM", KEYS[3], member)
-        end
-    end
-end
-
-local function park(id)
-    leave_order(id)
-    local process = process_of(id) or { pool.presence - ABSENT_MS, 0, 0 }
-    process[3], process.dirty = 1, true
-    processes[id] = process
-    pool.parked[#pool.parked + 1] = id
-    pool.parked_changed = true
-end
-
--- Puts the lines of a process that calls again back into the order.
-local function unpark(id)
-    for queue in pairs(pool.queues) do
-        local member = first_of_line(queue, id)
-        if member then
-            redis.call("ZADD", KEYS[3], 0, member)
-        end
-    end
-    for i = #pool.parked, 1, -1 do
-        if pool.parked[i] == id then
-            table.remove(pool.parked, i)
-            pool.parked_changed = true
-        end
-    end
-end
-
--- Drops a bounded number of the tickets that an absent process has queued.
-local function drop_line(id)
-    local left = DROPPED_PER_CALL
-    for queue in pairs(pool.queues) do
-        local members = left > 0 and range("w|" .. queue .. "|" .. id, left) or {}
-        for _, member in ipairs(members) do
-            local ticket_id = string.match(member, "([^|]+)$")
-            redis.call("HDEL", KEYS[2], ticket_id)
-            remember_end({ id = ticket_id }, "c")
-        end
-        if #members > 0 then
-            redis.call("ZREM", KEYS[3], unpack(members))
-        end
-        left = left - #members
-    end
-    return left > 0
-end
-
--- Looks after the parked: who is absent for too long loses what it has queued.
-local function drop_absent()
-    for i = #pool.parked, 1, -1 do
-        local id = pool.parked[i]
-        local process = process_of(id)
-        if not process or pool.presence - process[1] > ABSENT_MS then
-            if process then
-                process[3], process.dirty = 2, true
-            end
-            if drop_line(id) then
-                table.remove(pool.parked, i)
-                processes[id] = nil
-                redis.call("HDEL", KEYS[1], "process|" .. id)
-            end
-            pool.parked_changed = true
-            pool.is_dropping = #pool.parked > 0
-            return
-        end
+    local queue, process = ticket.queue, ticket.process
+    local waits = string.format("w|%s|%s|%016d|%s", queue, process, ticket.order, ticket.id)
+    local heads_it = string.format("h|%s|%016d|%s|%s", queue, ticket.order, process, ticket.id)
+    local was_head = redis.call("ZREM", KEYS[3], waits, heads_it) == 2
+    local member = was_head and head_of_line(queue, process)
+    if member then
+        add("ZADD", KEYS[3], { "0", member })
     end
 end

@@ -4,26 +4,19 @@
 -- come in the order of arrival. A ticket that is not granted changes nothing but its queue.
 
 local PUMP_BOUND = 512         -- tickets looked at in one call
-local DROP_PAUSE_MS = 20       -- until the next part of a dead process's tickets is dropped
-local OVERDUE_MS = 50          -- a timer this late: the next caller is told to arm it
 
 local heads = {}               -- queue -> the ticket at its head, or false
 local fresh = {}               -- queue -> tickets enqueued by this call, in order
 local blocked = {}             -- queue -> verdict on its head
-local refusals = {}            -- ticket id -> {reason, verdict}: denied or ended by this call
-local wakes = {}               -- the caller's timers: {queue, ticket id, ms}
 
 -- The stored head of a queue, skipping the lines of silent processes.
 local function stored_head(queue)
     local id, process = first_of_queue(queue)
-    while id do
-        if process == pool.caller or not is_silent(process) then
-            return find_ticket(id)
-        end
+    while id and process ~= pool.caller and is_silent(process) do
         park(process)
         id, process = first_of_queue(queue)
     end
-    return nil
+    return id and find_ticket(id)
 end
 
 local function head_of(queue)
@@ -58,101 +51,48 @@ local function unqueue(ticket)
     heads[ticket.queue] = nil
 end
 
--- Ends a waiting ticket that cannot go any more.
+-- Ends a ticket that may not go: {reason, verdict}.
 local function refuse(ticket, reason, verdict)
-    unqueue(ticket)
-    redis.call("HDEL", KEYS[2], ticket.id)
     remember_end(ticket, "c")
-    refusals[ticket.id] = { reason, verdict, process = ticket.process }
+    ticket.refusal = { reason, verdict }
+    refused[#refused + 1] = ticket
     if ticket.process ~= pool.caller then
         tell(ticket.process, 3, string.format('["%s","%s"]', ticket.id, reason))
     end
 end
 
-local function grant_head(ticket, verdict)
-    unqueue(ticket)
-    grant(ticket, verdict, ticket.is_fresh)
+-- Makes a ticket a lease: all its charges are taken from the buckets of a key, all or none.
+local function grant(ticket, choice)
+    pool.fence = pool.fence + 1
+    ticket.state, ticket.order, ticket.at, ticket.key = "g", pool.fence, pool.now, choice.key
+    take_charges(ticket, choice.domains, choice.records)
+    granted[#granted + 1] = ticket
     if ticket.process ~= pool.caller then
-        local g = grants[ticket.id]
-        tell(ticket.process, 1, string.format('["%s","%s",%.0f,%.0f]', g[1], g[2], g[3], g[4]))
+        tell(ticket.process, 1, string.format('["%s","%s",%d,%d]', ticket.id, ticket.key, ticket.order, ticket.spacing))
     end
 end
 
 local function pump()
-    for looked = 1, PUMP_BOUND do
+    for _ = 1, PUMP_BOUND do
         local ticket = next_head()
         if not ticket then
             return
         end
-        local verdict, refusal = choose(ticket)
+        local verdict = choose(ticket)
         local doubt = verdict.wait == 0 and doubt_about(ticket.process) or 0
         if doubt > 0 then
-            verdict.wait, verdict.resource, verdict.is_doubt = doubt, "mailbox", true
+            verdict.wait, verdict.cause, verdict.is_doubt = doubt, { resource = "mailbox" }, true
         end
-        if refusal then
-            refuse(ticket, refusal, verdict)
+        if verdict.refusal or ticket.at < pool.lease or (ticket.at == pool.lease and verdict.wait > 0) then
+            unqueue(ticket)
+            refuse(ticket, verdict.refusal or "timeout", verdict)
         elseif verdict.wait == 0 then
-            grant_head(ticket, verdict)
-        elseif ticket.at <= pool.now then
-            refuse(ticket, "timeout", verdict)
+            unqueue(ticket)
+            grant(ticket, verdict.choice)
         else
             blocked[ticket.queue] = verdict
             reserve(ticket, verdict)
         end
     end
     pool.unfinished = true
-end
-
--- Stores the tickets of this call that have to wait; who would not wait is denied.
-local function store_fresh()
-    for queue, tickets in pairs(fresh) do
-        for _, ticket in ipairs(tickets) do
-            if ticket.at <= pool.now then
-                remember_end(ticket, "c")
-                refusals[ticket.id] = { "timeout", blocked[queue] or {} }
-            else
-                write_ticket(ticket, true)
-                join_line(ticket)
-            end
-        end
-    end
-end
-
--- Tells the process that owns a blocked head when to call; returns what is armed.
-local function arm(queue, head, verdict, armed)
-    local wait, wake_at = verdict.wait, pool.now + verdict.wait
-    local overdue = armed[1] > 0 and armed[1] < pool.now - OVERDUE_MS
-    if head.process == pool.caller or overdue or verdict.is_doubt then
-        wakes[#wakes + 1] = { queue, head.id, wait }
-        return { wake_at, head.id, pool.caller }
-    elseif armed[2] == head.id and armed[1] > 0 and armed[1] <= wake_at then
-        return armed
-    end
-    tell(head.process, 2, string.format('["%s","%s",%.0f]', queue, head.id, wait))
-    return { wake_at, head.id, head.process }
-end
-
-local function rearm(queue, armed)
-    local head, verdict = heads[queue], blocked[queue]
-    if head and verdict and verdict.wait then
-        return arm(queue, head, verdict, armed)
-    elseif head or count_waiting(queue) > 0 then
-        return armed
-    end
-    return nil
-end
-
-local function arm_timers()
-    if pool.unfinished then
-        wakes[1] = { "", "", 0 }
-        return
-    elseif pool.is_dropping then
-        wakes[1] = { "", "", DROP_PAUSE_MS }
-    end
-    for queue, armed in pairs(pool.queues) do
-        local after = rearm(queue, armed)
-        if after ~= armed then
-            pool.queues[queue], pool.queues_changed = after, true
-        end
-    end
 end

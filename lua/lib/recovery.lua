@@ -9,22 +9,8 @@ local function create_pool(epoch, known_epoch)
     pool.now = advance(pool, pool.time, pool.ttl)
 end
 
--- After lost writes no level may be trusted: none stays above 0.
-local function empty_all_buckets()
-    for _, field in ipairs(redis.call("HKEYS", KEYS[1])) do
-        local name = string.match(field, "^limits|(.*)$")
-        local record = name and record_of(name)
-        if record then
-            record.dirty = true
-            for _, bucket in ipairs(record.buckets) do
-                bucket.level = math.min(bucket.level, 0)
-            end
-        end
-    end
-end
-
--- Whether the caller, with what it knows, proves that this state lost writes: nil, or the epoch
--- that was lost. Its other survivors know that epoch too: they only re-assert.
+-- The epoch that the caller's knowledge proves lost, or nil. Other survivors of it know that epoch
+-- too: once it is the predecessor, they only re-assert.
 local function lost_epoch(known_epoch, known_fence, is_reported)
     if known_epoch == "" or known_epoch == pool.predecessor then
         return nil
@@ -34,8 +20,16 @@ local function lost_epoch(known_epoch, known_fence, is_reported)
     return nil
 end
 
+-- After lost writes no level may be trusted: none stays above 0.
 local function declare_lost(known_epoch, fresh_epoch)
-    empty_all_buckets()
+    local names = names_of("limits")
+    load_records(names)
+    for _, name in ipairs(names) do
+        records[name].dirty = true
+        for _, bucket in ipairs(records[name].buckets) do
+            bucket.level = math.min(bucket.level, 0)
+        end
+    end
     pool.predecessor = known_epoch
     if pool.epoch == known_epoch then
         pool.epoch = fresh_epoch
@@ -43,20 +37,21 @@ local function declare_lost(known_epoch, fresh_epoch)
 end
 
 -- Restores a lease that its holder still uses: {id, key, queue, fence, input, output, predicted, cold,
--- tokens so far, band, tenant, tag}.
+-- tokens so far, band, tenant, tag}. A ticket that waits in a restored state had been granted since.
 local function reassert(lease)
-    local known = find_ticket(lease[1])
-    pool.fence = math.max(pool.fence, lease[4])
-    if known then
+    local id, key, queue, fence, input, output, predicted, cold, tokens, band, tenant, tag = unpack(lease)
+    local known = find_ticket(id)
+    pool.fence = math.max(pool.fence, fence)
+    if known and known.state == "q" then
+        leave_line(known)
+    elseif known then
         return
     end
-    local lane = string.match(lease[3], "^(.*)|[^|]+$")
-    local domains = domains_of(lease[2])
-    local ticket = { id = lease[1], state = "g", process = pool.caller, queue = lease[3], order = lease[4],
-        input = lease[5], output = lease[6], predicted = lease[7], cold = lease[8], enqueued_at = pool.now,
-        at = pool.now, band = lease[10], tenant = lease[11], tag = lease[12], key = lease[2] }
-    load_records(fields_of(domains, lane))
-    take_charges(ticket, domains, lane)
-    report_progress(ticket, lease[9])
-    write_lease(ticket, domains, true)
+    local lane, domains = string.match(queue, "^(.*)|[^|]+$"), domains_of(key)
+    local ticket = { id = id, state = "g", process = pool.caller, queue = queue, order = fence, input = input,
+        output = output, predicted = predicted, cold = cold, at = pool.now, band = band, tenant = tenant, tag = tag,
+        key = key }
+    tickets[id] = ticket
+    take_charges(ticket, domains, records_of(domains, lane))
+    report_progress(ticket, tokens)
 end

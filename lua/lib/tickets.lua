@@ -1,114 +1,97 @@
 -- lib/tickets: the records of tickets and leases (ENGINE.md §1).
 --
--- KEYS[2] holds live tickets: id -> JSON array. KEYS[5] and KEYS[6] take turns to hold what
--- ended in the last one to two minutes. Members of KEYS[3]: f|domain|id is a ticket in flight,
--- o|process|id the lease of a process; KEYS[4] has the expiry of each lease.
+-- KEYS[2] holds live tickets, id -> JSON:
+--   ["q", process, queue, order, input, output, predicted, cold, enqueued_at, deadline, band, tenant,
+--    tag, preferred key]
+--   ["g", process, queue, fence, key, "domain|domain", granted_at, band, tenant, tag,
+--    [field, kind, charged, hold, ...]]
+-- KEYS[5] and KEYS[6] take turns to hold what ended in the last one to two minutes: s settled,
+-- c cancelled; an expired one stays as it was, with state x: a late settle may add to its charges.
 
 local GENERATION_MS = 60000
-local added = 0                -- live tickets written first in this call
-local in_flight = {}           -- domain -> leases in flight, as far as counted in this call
+local tickets = {}             -- id -> ticket, or false: all that were looked up or made in this call
+local touched = {}             -- id -> true: to be written, or removed
+local ended = {}               -- {id, text, ...} to be remembered
 
 local function generation(back)
     return KEYS[5 + (math.floor(pool.now / GENERATION_MS) - back) % 2]
 end
 
 -- Drops the generations that are older than the one before this.
-local function rotate_ended(seen_before)
-    local passed = math.floor(pool.now / GENERATION_MS) - math.floor(seen_before / GENERATION_MS)
-    if passed > 0 then
-        redis.call("UNLINK", generation(0))
-    end
-    if passed > 1 then
-        redis.call("UNLINK", generation(1))
+local function rotate_ended()
+    local passed = math.floor(pool.now / GENERATION_MS) - math.floor(pool.seen_before / GENERATION_MS)
+    for back = 0, math.min(passed, 2) - 1 do
+        redis.call("UNLINK", generation(back))
     end
 end
 
--- Leases in flight in a domain: its members, there is no second counter.
-local function count_in_flight(domain)
-    if not in_flight[domain] then
-        in_flight[domain] = redis.call("ZLEXCOUNT", KEYS[3], "[f|" .. domain .. "|", "(f|" .. domain .. "}")
-    end
-    return in_flight[domain]
+local function encode_queued(t)
+    return string.format('["q","%s","%s",%d,%d,%d,%d,%d,%d,%d,"%s","%s","%s","%s"]', t.process, t.queue, t.order,
+        t.input, t.output, t.predicted, t.cold, t.enqueued_at, t.at, t.band, t.tenant, t.tag, t.key)
 end
 
-local function encode_charges(charges)
-    local out = {}
-    for i, charge in ipairs(charges) do
-        out[i] = string.format('["%s",%.0f,%.0f,%.0f,%.0f,%.0f,%.0f]', charge.field, charge.code, charge.tick,
-            charge.rule, charge.reserved + 0, charge.hold + 0, charge.charged + 0)
+local function encode_lease(t)
+    local charges = {}
+    for i, charge in ipairs(t.charges) do
+        charges[i] = string.format('"%s",%d,%d,%d', charge.field, charge.kind, charge.charged, charge.hold)
     end
-    return table.concat(out, ",")
-end
-
--- `order` is the place in the queue and then the fence; `at` the deadline and then the time
--- of the grant; `key` the one preferred and then the one leased, `domains` its, joined by "|".
-local function encode_ticket(t)
-    return string.format('["%s","%s","%s",%.0f,%.0f,%.0f,%.0f,%.0f,%.0f,%.0f,"%s","%s","%s","%s","%s",[%s]]',
-        t.state, t.process, t.queue, t.order, t.input, t.output, t.predicted, t.cold, t.enqueued_at, t.at,
-        t.band, t.tenant, t.tag, t.key, t.domains, encode_charges(t.charges))
+    return string.format('["%s","%s","%s",%d,"%s","%s",%d,"%s","%s","%s",[%s]]', t.state, t.process, t.queue, t.order,
+        t.key, t.domains, t.at, t.band, t.tenant, t.tag, table.concat(charges, ","))
 end
 
 local function decode_ticket(id, text)
+    if #text == 1 then
+        return { id = id, state = text, charges = {} }
+    end
     local a = cjson.decode(text)
-    if #a == 1 then
-        return { id = id, state = a[1], charges = {} }
+    if a[1] == "q" then
+        return { id = id, state = "q", process = a[2], queue = a[3], order = a[4], input = a[5], output = a[6],
+            predicted = a[7], cold = a[8], enqueued_at = a[9], at = a[10], band = a[11], tenant = a[12], tag = a[13],
+            key = a[14] }
     end
-    local charges = {}
-    for i, c in ipairs(a[16]) do
-        charges[i] = { field = c[1], code = c[2], tick = c[3], rule = c[4], reserved = c[5], hold = c[6], charged = c[7] }
+    local charges, list = {}, a[11]
+    for i = 1, #list, 4 do
+        charges[#charges + 1] = { field = list[i], kind = list[i + 1], rule = math.floor(list[i + 1] / 100),
+            charged = list[i + 2], hold = list[i + 3] }
     end
-    return { id = id, state = a[1], process = a[2], queue = a[3], order = a[4], input = a[5], output = a[6],
-        predicted = a[7], cold = a[8], enqueued_at = a[9], at = a[10], band = a[11], tenant = a[12], tag = a[13],
-        key = a[14], domains = a[15], charges = charges }
+    return { id = id, state = a[1], process = a[2], queue = a[3], order = a[4], key = a[5], domains = a[6], at = a[7],
+        band = a[8], tenant = a[9], tag = a[10], charges = charges }
 end
 
--- The ticket, live or ended not long ago; nil when it is not known.
+-- Looks tickets up: the live ones, then those that ended not long ago.
+local function load_tickets(ids)
+    local wanted = {}
+    for _, id in ipairs(ids) do
+        if tickets[id] == nil then
+            tickets[id] = false
+            wanted[#wanted + 1] = id
+        end
+    end
+    for _, key in ipairs({ KEYS[2], generation(0), generation(1) }) do
+        local texts, missing = read_fields(key, wanted), {}
+        for i, id in ipairs(wanted) do
+            if texts[i] then
+                tickets[id] = decode_ticket(id, texts[i])
+            else
+                missing[#missing + 1] = id
+            end
+        end
+        wanted = missing
+    end
+end
+
+-- The ticket, live or ended not long ago; false when it is not known.
 local function find_ticket(id)
-    local text = redis.call("HGET", KEYS[2], id) or redis.call("HGET", generation(0), id)
-        or redis.call("HGET", generation(1), id)
-    return text and decode_ticket(id, text) or nil
-end
-
-local function is_live(ticket)
-    return ticket ~= nil and (ticket.state == "q" or ticket.state == "g")
-end
-
-local function write_ticket(ticket, is_new)
-    redis.call("HSET", KEYS[2], ticket.id, encode_ticket(ticket))
-    if is_new then
-        added = added + 1
+    if tickets[id] == nil then
+        load_tickets({ id })
     end
+    return tickets[id]
 end
 
--- Remembers how a ticket ended, so that a repeated call is answered and not repeated. Only an
--- expired one keeps its charges: a late settle may still add to them.
+-- Remembers how a ticket ended, so that a repeated call is answered and not repeated.
 local function remember_end(ticket, state)
     ticket.state = state
-    local text = state == "x" and encode_ticket(ticket) or string.format('["%s"]', state)
-    redis.call("HSET", generation(0), ticket.id, text)
-end
-
-local function bucket_of(charge)
-    local record = record_of(charge.field)
-    for _, bucket in ipairs(record and record.buckets or {}) do
-        if bucket.code == charge.code and bucket.tick == charge.tick then
-            record.dirty = true
-            return bucket
-        end
-    end
-    return nil
-end
-
--- Gives a lease's slot back and forgets the lease.
-local function release(ticket)
-    local members = { "o|" .. ticket.process .. "|" .. ticket.id }
-    for domain in string.gmatch(ticket.domains, "[^|]+") do
-        members[#members + 1] = "f|" .. domain .. "|" .. ticket.id
-        if in_flight[domain] then
-            in_flight[domain] = in_flight[domain] - 1
-        end
-    end
-    redis.call("ZREM", KEYS[3], unpack(members))
-    redis.call("ZREM", KEYS[4], ticket.id)
-    redis.call("HDEL", KEYS[2], ticket.id)
+    tickets[ticket.id], touched[ticket.id] = ticket, true
+    ended[#ended + 1] = ticket.id
+    ended[#ended + 1] = state == "x" and encode_lease(ticket) or state
 end

@@ -1,0 +1,55 @@
+-- lib/lanes: the limits of a lane of a domain, and what becomes of its levels when they change.
+
+-- The text of a lane's limits: lib/records. `lane` is {name, concurrency, {{code, amount, period ms,
+-- burst ms, jitter ms, window ms, rule}...}}.
+local function limits_text(lane)
+    local out = { string.format("%d", lane[2]) }
+    for i, limit in ipairs(lane[3]) do
+        local kind = limit[1] + (limit[3] == DAY_MS and 10 or 0) + 100 * limit[7]
+        out[i + 1] = string.format("%d,%d,%d,%d,%d", kind, define(limit))
+    end
+    return "[" .. table.concat(out, ",") .. "]"
+end
+
+-- What leases in flight hold in a bucket whose limit had been taken out, and is back.
+local function holds_in_flight(field, kind)
+    local held, ids = 0, redis.call("ZRANGE", KEYS[4], 0, -1)
+    load_tickets(ids)
+    for _, id in ipairs(ids) do
+        for _, charge in ipairs(tickets[id] and tickets[id].charges or {}) do
+            if charge.field == field and charge.kind % 100 == kind % 100 then
+                held = held + charge.hold
+            end
+        end
+    end
+    return held
+end
+
+-- A new bucket is full. A level carries over in proportion to the capacity; a debt stays what it is.
+local function carry_over(field, shape, old)
+    for _, before in ipairs(old and old.buckets or {}) do
+        if before.shape.kind % 100 == shape.kind % 100 then
+            local level = before.level
+            if level > 0 and before.shape.capacity ~= shape.capacity then
+                level = math.floor(level / before.shape.capacity * shape.capacity)
+            end
+            return { shape = shape, level = level, held = before.held }
+        end
+    end
+    return { shape = shape, level = shape.capacity, held = holds_in_flight(field, shape.kind) }
+end
+
+-- Sets the limits of a lane; after lost writes no level is above 0.
+local function apply_lane(domain, lane, is_lost)
+    local field, text = domain .. "|" .. lane[1], limits_text(lane)
+    local old = record_of(field)
+    local record = { field = field, shapes = decode_limits(text), pause_until = old and old.pause_until or 0,
+        buckets = {}, dirty = true }
+    for i, shape in ipairs(record.shapes) do
+        local bucket = carry_over(field, shape, old)
+        bucket.level = is_lost and math.min(bucket.level, 0) or bucket.level
+        record.buckets[i] = bucket
+    end
+    records[field] = record
+    redis.call("HSET", KEYS[1], "limits|" .. field, text)
+end
