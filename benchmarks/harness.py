@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ __all__ = ["Death", "Outcome", "run_fleet"]
 ROOT = Path(__file__).parent.parent
 NAMESPACE = "benchmark"
 OVERTIME_S = 600.0
-POLL_S = 0.05
+POLL_S = 0.02
 Json = dict[str, Any]
 
 
@@ -152,20 +153,28 @@ def _kill_first(plan: Plan, url: str, workers: list[Worker]) -> Death:
 
 async def _watch_death(plan: Plan, url: str, workers: list[Worker]) -> Death:
     store, keys = Store(StoreOptions(url)), PoolKeys(NAMESPACE, plan.provider)
-    living = {worker.pid for worker in workers[1:]}
+    living, looks = {worker.pid for worker in workers[1:]}, [0]
+
+    async def orphaned() -> int:
+        looks.append(_leases_beside(await read_pool(store, keys) or {}, living))
+        return looks[-1]
+
     try:
+        await _until(orphaned, wanted=True, within_s=10.0)
         workers[0].kill()
-        at, started, held, looks = time.time(), time.monotonic(), 0, 0
-        while time.monotonic() - started < 3 * plan.ttl:
-            pool, looks = await read_pool(store, keys), looks + 1
-            orphaned = _leases_beside(pool or {}, living)
-            held = max(held, orphaned)
-            if not orphaned:
-                break
-            await asyncio.sleep(POLL_S)
-        return Death(at, held, time.monotonic() - started, looks)
+        at, started, held = time.time(), time.monotonic(), await orphaned()
+        await _until(orphaned, wanted=False, within_s=3 * plan.ttl)
+        return Death(at, held, time.monotonic() - started, len(looks) - 1)
     finally:
         await store.close()
+
+
+async def _until(look: Callable[[], Awaitable[int]], *, wanted: bool, within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    for _ in iter(time.monotonic, deadline):
+        if bool(await look()) is wanted or time.monotonic() > deadline:
+            return
+        await asyncio.sleep(POLL_S)
 
 
 def _leases_beside(pool: Json, living: set[int]) -> int:

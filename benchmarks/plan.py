@@ -41,7 +41,9 @@ class Plan:
     output: str = _option("100", "output tokens: N, or MEDIAN~SIGMA for lognormal")
     max_tokens: int = _option(1024, "max_tokens of each call")
     stream_share: float = _option(0.0, "share of the calls that stream")
-    kill_after: float = _option(0.0, "kill -9 the first process after so many seconds; 0 does not")
+    kill_after: float = _option(
+        0.0, "kill -9 the first process after so many seconds, while it holds a lease; 0 does not"
+    )
 
     @property
     def key_names(self) -> list[str]:
@@ -105,9 +107,17 @@ SCENARIOS: dict[str, Plan] = {
     ),
     "saturated": Plan(),
     "otpm": Plan(
-        rpm=1_000, itpm=1_000_000, otpm=8_000, output="200~0.5", max_tokens=4096, latency=1.0, per_token=0.01
+        rpm=1_000,
+        itpm=1_000_000,
+        otpm=8_000,
+        burst=60.0,
+        output="200~0.5",
+        max_tokens=4096,
+        per_token=0.005,
     ),
-    "openai-tpm": Plan(provider="openai", rpm=1_000, itpm=0, tpm=60_000, output="150~0.5", max_tokens=400),
+    "openai-tpm": Plan(
+        provider="openai", rpm=1_000, itpm=0, tpm=60_000, input=100, output="150~0.5", max_tokens=512
+    ),
     "kill": Plan(seconds=45.0, kill_after=15.0, slots=8, latency=1.0),
 }
 

@@ -88,9 +88,9 @@ def _percent(used: float, permitted: float) -> float:
 def _amount(resource: str, row: Row, until: float) -> float:
     """What the provider had charged for a call by `until`."""
     if resource == "output_tokens":
-        ended = row["ended_t"] or until
-        length = max(ended - row["t"], 1e-6)
-        return float(row["output_tokens"] * min(1.0, max(0.0, (until - row["t"]) / length)))
+        length: float = (row["ended_t"] or until) - row["t"]
+        share = (until - row["t"]) / max(length, 1e-6)
+        return float(row["output_tokens"] * min(1.0, max(0.0, share)))
     charged = {
         "requests": 1,
         "input_tokens": row["input_tokens"],
@@ -108,7 +108,8 @@ def _ideal_s(plan: Plan, accepted: Sequence[Row]) -> float:
         sum(_amount(resource, row, math.inf) for row in accepted) * 60 / (limit * plan.keys) - plan.burst
         for resource, limit in plan.limits().items()
     ]
-    return max(0.0, *waits) + (last["ended_t"] or last["t"]) - last["t"]
+    length: float = (last["ended_t"] or last["t"]) - last["t"]
+    return max(0.0, *waits) + length
 
 
 def _costs(outcome: Outcome, accepted: int) -> Json:

@@ -160,7 +160,11 @@ class AccountConfig(Section):
 
 
 class SettingsConfig(Section):
-    """Defaults of a provider's calls. Times are in seconds; `timeout` is per read."""
+    """Defaults of a provider's calls. Times are in seconds; `timeout` is per read.
+
+    `count`: how input tokens are known before a call: `estimate` here, `native` by the provider
+    (a request more per call), `auto`: natively where the estimate takes a tenth of a limit or more.
+    """
 
     temperature: Temperature | None = None
     max_tokens: Amount = 4096
@@ -170,14 +174,7 @@ class SettingsConfig(Section):
     queue_timeout: Seconds = 300.0
     aging_seconds: Seconds = 30.0
     max_queued: Amount = 100_000
-    count: Literal["estimate", "native"] = "estimate"
-
-    @field_validator("count")
-    @classmethod
-    def _built(cls, count: str) -> str:
-        if count != "estimate":
-            raise ValueError(f"`{count}` is not built yet; write `estimate`, or leave it out")
-        return count
+    count: Literal["native", "estimate", "auto"] = "estimate"
 
 
 def _without_default(schema: dict[str, Any]) -> None:

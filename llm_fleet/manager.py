@@ -9,7 +9,7 @@ import threading
 from typing import Any
 
 from .chain import Handler, Middleware, compose
-from .client import Estimates, LLMClient, endpoint
+from .client import Estimates, InputCounter, Leases, LLMClient, endpoint
 from .config import FleetConfig, ProviderConfig, RateLimitConfig, load_config
 from .embedded import SharedServer
 from .engine.domains import fleet_limits, pool_limits
@@ -25,7 +25,7 @@ from .providers import adapter_for
 from .store import StoreOptions
 from .telemetry import Recorder, open_telemetry_hook
 
-__all__ = ["LLMManager", "get_llm_manager"]
+__all__ = ["LLMManager", "get_llm_manager", "opened_manager"]
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,9 @@ class _Entry:
         )
         self._endpoint = endpoint(adapter, self.clients, trace_headers=provider.trace_headers)
         self.estimates = Estimates(provider)
-        self.client = LLMClient(provider, self.chain)
+        self.counter = InputCounter(adapter, self.clients, self.estimates, provider.settings.count)
+        leases = Leases(lambda: manager.fleet.pool(provider.name), keys, self.estimates.counted)
+        self.client = LLMClient(provider, self.chain, self.counter, leases)
         self._handler: Handler | None = None
 
     def chain(self) -> Handler:
@@ -76,7 +78,7 @@ class _Entry:
             layers.append(Metrics(manager.recorder))
         layers.append(Retry(self.provider.settings.max_retries))
         pool = manager.fleet.pool(self.provider.name)
-        layers.append(RateLimit(pool, self.estimates.need, self.estimates.settlement))
+        layers.append(RateLimit(pool, self.counter.need, self.estimates.settlement))
         return layers
 
 
@@ -174,6 +176,18 @@ class LLMManager:
         """
         return await self.fleet.status()
 
+    def health(self) -> dict[str, Any]:
+        """For probes: `live` (never depends on Redis), `ready`, and `reasons` where it is not ready.
+
+        Waits for nothing. The first one begins to connect, so that a process that has not called
+        yet becomes ready too; what Redis does is known within a third of `redis.lease_ttl_seconds`.
+        """
+        if self.is_closed:
+            return {"live": True, "ready": False, "reasons": ["the manager is closed"]}
+        self.fleet.connect()
+        reasons = [f"provider {name}: {fault}" for name, fault in self.fleet.faults().items()]
+        return {"live": True, "ready": not reasons, "reasons": reasons}
+
     async def close(self) -> None:
         """End waits, settle what is known, close every connection. Twice is once."""
         if self.is_closed:
@@ -208,6 +222,12 @@ def _open_manager() -> LLMManager:
         if manager is None or manager.is_closed:
             manager = _managers[os.getpid()] = LLMManager(load_config())
         return manager
+
+
+def opened_manager() -> LLMManager | None:
+    """The manager that `get_llm_manager` gave this process, while it is open."""
+    manager = _managers.get(os.getpid())
+    return None if manager is None or manager.is_closed else manager
 
 
 os.register_at_fork(after_in_child=lambda: globals().update(_lock=threading.Lock()))

@@ -41,6 +41,7 @@ return cjson.encode({
     epoch = pool.epoch,
     fence = pool.fence,
     ttl_ms = pool.ttl,
+    idle_ms = pool.now - pool.seen_before,
     leases = redis.call("ZCARD", KEYS[4]),
     waiting = waiting,
     domains = domain_views(names_of("limits")),

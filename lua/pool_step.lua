@@ -38,9 +38,7 @@
 --@include lib/save
 
 local calls, ids = cjson.decode(ARGV[5]), {}
-if #calls > 128 then
-    error("pool_step: more than 128 operations")
-end
+assert(#calls <= 128, "pool_step: more than 128 operations")
 if not open_pool(ARGV[1]) or pool.epoch ~= ARGV[2] or tonumber(ARGV[4]) > pool.fence or not is_registered(calls, ids) then
     return string.format('["register","%s"]', pool.epoch or "")
 end
@@ -48,15 +46,14 @@ local was_parked = note_presence()
 rotate_ended()
 load_tickets(ids)
 expire_leases()
-
-local results, asked, later, is_leaving = {}, {}, {}, false
+local results, asked, later, is_leaving, is_beating = {}, {}, {}, false, false
 for i, call in ipairs(calls) do
     local kind, id = call[1], call[2]
     if kind == "s" then
         results[i] = settle_operation(call)
     elseif kind == "h" then
         --@include lib/heartbeat
-        results[i] = heartbeat(call)
+        results[i], is_beating = heartbeat(call), true
     elseif kind == "b" then
         results[i], is_leaving = '["b"]', true
     elseif kind == "e" then
@@ -80,9 +77,9 @@ if #later > 0 or is_leaving or next(pool.queues) then
     if was_parked then
         unpark(pool.caller)
     end
-    if #pool.parked > 0 or is_leaving then
+    if #pool.parked > 0 or is_beating or is_leaving then
         --@include lib/absence
-        drop_absent(is_leaving)
+        drop_absent(is_beating, is_leaving)
     end
     for _, call in ipairs(later) do
         if call[1] == "e" then
@@ -96,7 +93,6 @@ if #later > 0 or is_leaving or next(pool.queues) then
     store_fresh()
     arm_timers()
 end
-
 save()
 for i, call in ipairs(calls) do
     results[i] = results[i] or enqueued(tickets[call[2]])

@@ -31,7 +31,7 @@ def call(**fields):
 
 
 def chain(member, endpoint, *, input_tokens=100):
-    def needs(asked):
+    async def needs(asked):
         return Need("*", input_tokens, asked.max_tokens)
 
     def counts(asked, usage):

@@ -12,7 +12,8 @@ from ..errors import ConfigError, CoordinationError, LLMFleetError
 from . import simulate
 from .config import command as config
 from .demo import command as demo
-from .fleet import keys, status
+from .fleet import apply, doctor, keys, status
+from .interactive import command as interactive
 
 __all__ = ["app", "main"]
 
@@ -23,13 +24,16 @@ app = typer.Typer(
     name="llm-fleet",
     help="Many processes call LLM providers as if one careful client did it: see, check and try that.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 app.command("demo")(demo.demo)
 app.command("status")(status.status)
+app.command("doctor")(doctor.doctor)
+app.command("interactive")(interactive.interactive)
 app.command("simulate")(simulate.simulate)
+config.app.command("apply")(apply.apply)
 app.add_typer(config.app, name="config")
 app.add_typer(keys.app, name="keys")
 

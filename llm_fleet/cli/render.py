@@ -18,10 +18,13 @@ from rich.text import Text
 __all__ = [
     "Bar",
     "amount",
+    "count_of",
     "duration",
+    "one_line",
     "open_console",
     "plain_table",
     "print_json",
+    "printable",
     "sentences",
     "short_amount",
     "some_of",
@@ -60,9 +63,26 @@ def sentences(texts: Iterable[str], *, style: str = "") -> Table:
     return table
 
 
+def one_line(error: BaseException) -> str:
+    """What an error says, whatever it holds, in one line."""
+    return printable(" ".join(str(error).split()))
+
+
+def printable(text: str) -> str:
+    """Text of somebody else: what could command a terminal is shown as `?`."""
+    return "".join(
+        char if (char >= " " and not "\x7f" <= char <= "\x9f") or char in "\n\t" else "?" for char in text
+    )
+
+
 def amount(number: float) -> str:
     """12,300."""
     return f"{round(number):,}"
+
+
+def count_of(number: int, thing: str) -> str:
+    """1 key, 2 keys, 1,000 processes."""
+    return f"{number:,} {thing}" + ("" if number == 1 else "es" if thing.endswith("s") else "s")
 
 
 def short_amount(number: float) -> str:

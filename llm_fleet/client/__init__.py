@@ -1,7 +1,19 @@
 """What a user calls, and the two ends of the chain."""
 
 from .client import CallOptions, LLMClient
+from .counting import InputCounter
 from .endpoint import endpoint
 from .estimates import Estimates
+from .lease import KeyLease, Leases
+from .patience import wait_at_most
 
-__all__ = ["CallOptions", "Estimates", "LLMClient", "endpoint"]
+__all__ = [
+    "CallOptions",
+    "Estimates",
+    "InputCounter",
+    "KeyLease",
+    "LLMClient",
+    "Leases",
+    "endpoint",
+    "wait_at_most",
+]

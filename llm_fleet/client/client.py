@@ -10,8 +10,12 @@ from typing import Any, TypedDict
 
 from ..chain import Handler
 from ..config import ProviderConfig
+from ..engine.values import Need
 from ..errors import CallTimeout, ConfigError
 from ..models import BANDS, Call, Content, Message, Response
+from .counting import InputCounter
+from .lease import KeyLease, Leases
+from .patience import bounded
 from .stream import TextSink, read_stream
 
 __all__ = ["CallOptions", "LLMClient"]
@@ -47,9 +51,11 @@ class LLMClient:
     `chain` answers the current chain: middleware may be added after the client was made.
     """
 
-    def __init__(self, provider: ProviderConfig, chain: Callable[[], Handler]) -> None:
-        self._provider = provider
-        self._chain = chain
+    def __init__(
+        self, provider: ProviderConfig, chain: Callable[[], Handler], counter: InputCounter, leases: Leases
+    ) -> None:
+        self._provider, self._chain = provider, chain
+        self._counter, self._leases = counter, leases
 
     @property
     def provider(self) -> str:
@@ -90,6 +96,44 @@ class LLMClient:
         finally:
             await pieces.aclose()  # type: ignore[attr-defined]
 
+    async def count_tokens(self, messages: Sequence[Message], **options: Any) -> int:
+        """The input tokens of such a call: the provider's own count, else the estimate made here.
+
+        Takes the options of `complete`. Asks no limit of ours; a provider may limit counting itself.
+        """
+        return await self._counter.count(self._call(messages, options))
+
+    def lease(
+        self,
+        *,
+        input_tokens: int,
+        model: str | None = None,
+        max_tokens: int | None = None,
+        tenant: str = "default",
+        priority: str = "normal",
+        tag: str = "",
+        affinity: str = "",
+        timeout: float | None = None,
+    ) -> KeyLease:
+        """The right to call the provider once in one's own way: `async with client.lease(…) as lease:`.
+
+        `timeout` is the wait for the limits in seconds, by default `settings.queue_timeout`.
+        Inside, `lease.api_key` is the key to use and `await lease.settle(Usage(…))` says what it cost.
+
+        Raises:
+            LimitError: on entering: the limits did not let it pass in time, or never can.
+            CoordinationError: on entering: Redis did not answer.
+        """
+        settings = self._provider.settings
+        model = model or self._provider.default_model
+        max_tokens = settings.max_tokens if max_tokens is None else max_tokens
+        timeout = settings.queue_timeout if timeout is None else timeout
+        self._check(model, max_tokens, priority)
+        _check_seconds("timeout", timeout)
+        lane = self._provider.lane(model or "")
+        need = Need(lane, input_tokens, max_tokens, priority, tenant, tag, affinity)
+        return KeyLease(self._leases, need, bounded(timeout))
+
     def _call(self, messages: Sequence[Message], options: dict[str, Any]) -> Call:
         settings, given = self._provider.settings, {k: v for k, v in options.items() if v is not None}
         timeout = given.pop("timeout", settings.call_timeout)
@@ -98,7 +142,11 @@ class LLMClient:
         max_tokens = given.pop("max_tokens", settings.max_tokens)
         fields = {name: given.pop(name) for name in _CALL_FIELDS if name in given}
         fields.setdefault("temperature", settings.temperature)
-        self._check(messages, model, max_tokens, fields)
+        self._check(model, max_tokens, fields.get("priority", "normal"))
+        if not messages or not all(isinstance(message, Message) for message in messages):
+            raise ConfigError(
+                f"provider {self.provider}: messages must be a non-empty list of Message(role, content)"
+            )
         _check_seconds("timeout", timeout)
         _check_seconds("queue_timeout", queue_timeout)
         return Call(
@@ -108,24 +156,20 @@ class LLMClient:
             max_tokens,
             extra=given,
             deadline=None if timeout is None else time.monotonic() + timeout,
-            queue_timeout=queue_timeout,
+            queue_timeout=bounded(queue_timeout),
             **fields,
         )
 
-    def _check(
-        self, messages: Sequence[Message], model: str | None, max_tokens: int, fields: Mapping[str, Any]
-    ) -> None:
+    def _check(self, model: str | None, max_tokens: int, priority: str) -> None:
         where = f"provider {self.provider}"
         if not model:
             raise ConfigError(
                 f"{where}: no model; pass model=… or list one under providers.{self.provider}.models"
             )
-        if not messages or not all(isinstance(message, Message) for message in messages):
-            raise ConfigError(f"{where}: messages must be a non-empty list of Message(role, content)")
         if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 1:
             raise ConfigError(f"{where}: max_tokens {max_tokens!r} must be a whole number of 1 or more")
-        if (band := fields.get("priority", "normal")) not in BANDS:
-            raise ConfigError(f"{where}: priority {band!r} must be one of {', '.join(BANDS)}")
+        if priority not in BANDS:
+            raise ConfigError(f"{where}: priority {priority!r} must be one of {', '.join(BANDS)}")
 
 
 def _check_seconds(name: str, value: object) -> None:

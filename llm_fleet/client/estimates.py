@@ -27,6 +27,20 @@ class Estimates:
             if limit.period_s == 60 and limit.resource in ("input_tokens", "tokens")
         }
 
+    def input_tokens(self, call: Call) -> int:
+        """The estimated input alone, whatever the limits are."""
+        return self._estimator.estimate(self._provider.lane(call.model), call.tag, input_bytes(call))
+
+    def share(self, need: Need) -> float:
+        """Which part of the smallest limit per minute on its input a call would take."""
+        limits = [
+            limit
+            for of_lane in {need.lane, "*"}
+            for resource in ("input_tokens", "tokens")
+            if (limit := self._limits.get((of_lane, resource)))
+        ]
+        return need.input_tokens / min(limits) if limits else 0.0
+
     def need(self, call: Call) -> Need:
         """The lane, the estimated input and the most output of a call."""
         lane = self._provider.lane(call.model)
@@ -53,10 +67,14 @@ class Estimates:
 
     def settlement(self, call: Call, usage: Usage) -> Settlement:
         """What the limits count of a usage: cache reads only where the provider counts them."""
-        counted = self.counted_input(usage)
         if usage.input_tokens > 0:
+            counted = self.counted_input(usage)
             self._estimator.learn(self._provider.lane(call.model), call.tag, input_bytes(call), counted)
-        return Settlement(counted, usage.output_tokens)
+        return self.counted(usage)
+
+    def counted(self, usage: Usage) -> Settlement:
+        """The same for a usage of which the call is not known: nothing is learned."""
+        return Settlement(self.counted_input(usage), usage.output_tokens)
 
     def counted_input(self, usage: Usage) -> int:
         """Input tokens that count against the limits."""

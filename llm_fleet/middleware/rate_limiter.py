@@ -7,7 +7,7 @@ the settlement that its limits count.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from ..chain import Handler
@@ -40,14 +40,14 @@ UNNAMED_PAUSE_S = 1.0
 class RateLimit:
     """One lease per attempt.
 
-    `needs` estimates what a call takes, `counts` says what a usage means to the limits (cache
+    `needs` says what a call takes, `counts` says what a usage means to the limits (cache
     reads may be free) and learns from it.
     """
 
     def __init__(
         self,
         pool: FleetPool,
-        needs: Callable[[Call], Need],
+        needs: Callable[[Call], Awaitable[Need]],
         counts: Callable[[Call, Usage], Settlement],
     ) -> None:
         self._pool, self._needs, self._counts = pool, needs, counts
@@ -61,13 +61,12 @@ class RateLimit:
                 lease.cancel()
 
     async def _acquire(self, call: Call) -> Lease:
-        timeout_s = call.queue_timeout
+        need, timeout_s = await self._needs(call), call.queue_timeout
         if call.deadline is not None:
             timeout_s = min(timeout_s, max(0.0, call.deadline - time.monotonic() - SAYING_WHY_S))
-        need = self._needs(call)
         outcome = await self._pool.enqueue(need, timeout_s=timeout_s)
         if isinstance(outcome, Denial):
-            raise refusal(call, need, outcome, timeout_s)
+            raise refusal(call.provider, need, outcome, timeout_s)
         return outcome
 
     async def _spend(self, call: Call, call_next: Handler, lease: Lease) -> Response:
@@ -112,10 +111,10 @@ def _settle_abandoned(call: Call, lease: Lease) -> None:
         lease.cancel()
 
 
-def refusal(call: Call, need: Need, denial: Denial, timeout_s: float) -> LimitError:
+def refusal(provider: str, need: Need, denial: Denial, timeout_s: float) -> LimitError:
     """The exception for a denial: what bound, by how much, and the remedy."""
     kind, remedy = _REFUSALS.get(denial.reason, (QueueTimeout, "try again"))
-    parts = [f"Rate limit exceeded: provider {call.provider}, lane {need.lane}"]
+    parts = [f"Rate limit exceeded: provider {provider}, lane {need.lane}"]
     if denial.reason == "timeout":
         parts.append(f"no grant within {timeout_s:g} s")
     if denial.resource is not None:
@@ -129,7 +128,7 @@ def refusal(call: Call, need: Need, denial: Denial, timeout_s: float) -> LimitEr
         parts.append(f"try again in {denial.retry_after_s:.1f} s")
     return kind(
         f"{'; '.join(parts)}. {remedy}",
-        provider=call.provider,
+        provider=provider,
         lane=need.lane,
         key_id=denial.key_id,
         resource=denial.resource,

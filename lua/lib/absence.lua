@@ -1,6 +1,7 @@
 -- lib/absence: processes that stay away, or leave, lose what they have queued (ENGINE.md §4).
 
 local DROPPED_PER_CALL = 100
+local HEADS_LOOKED_AT = 64     -- by a heartbeat, per queue
 
 local function forget(id)
     processes[id] = nil
@@ -23,8 +24,24 @@ local function drop_line(id)
     return dropped < DROPPED_PER_CALL
 end
 
+-- Parks who is absent though its tickets are not first: each process heads its line once.
+local function park_absent()
+    for _, queue in ipairs(queue_names()) do
+        for _, member in ipairs(range("h|" .. queue, HEADS_LOOKED_AT)) do
+            local id = string.match(member, "([^|]+)|[^|]+$")
+            local process = process_of(id)
+            if id ~= pool.caller and (not process or pool.presence - process[1] > ABSENT_MS) then
+                park(id)
+            end
+        end
+    end
+end
+
 -- The caller goes, or the first of the parked that is absent for too long.
-local function drop_absent(is_leaving)
+local function drop_absent(is_beating, is_leaving)
+    if is_beating then
+        park_absent()
+    end
     if is_leaving then
         leave_order(pool.caller)
         while not drop_line(pool.caller) do

@@ -88,7 +88,7 @@ local function weigh(ticket, choice, in_ms)
             if need > shape.fits and is_too_large(shape, ticket) then
                 return nil, room, { resource = shape.code, bucket = bucket, need = need }
             end
-            local ahead = bucket.heads and promised(bucket, need > shape.capacity and NEVER or in_ms) or 0
+            local ahead = stake_of(shape, ticket) + promised(bucket, need > shape.capacity and NEVER or in_ms)
             local spare = bucket.level - bucket.held - ahead - need
             local bucket_wait = spare < 0 and wait_for(bucket, need, ahead, pool.now) or 0
             if bucket_wait > wait then

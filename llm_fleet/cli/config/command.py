@@ -1,4 +1,4 @@
-"""`llm-fleet config check`: whether a config works, what it comes to, and what looks doubtful."""
+"""`llm-fleet config`: check a config, and what of it lives in this package; `apply` lives with the fleet."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from .schema import schema
 
 __all__ = ["app", "check"]
 
@@ -15,6 +17,9 @@ app = typer.Typer(help="The config: whether it works, and what it comes to.", no
 @app.callback()
 def _commands() -> None:
     """The config: whether it works, and what it comes to."""
+
+
+app.command("schema")(schema)
 
 
 @app.command()

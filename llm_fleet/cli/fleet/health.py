@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..render import duration, some_of
 
-__all__ = ["live_processes", "outage", "pool_reasons", "state_of", "seen_s", "server_reasons"]
+__all__ = [
+    "Trouble",
+    "live_processes",
+    "outage",
+    "pool_reasons",
+    "pool_troubles",
+    "seen_s",
+    "server_reasons",
+    "state_of",
+]
 
 ABSENT_MS = 3000
 STRIDE_MS = 1000
 PATIENCE_MS = 60_000
 
 Snapshot = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What is wrong, and what to do about it."""
+
+    text: str
+    remedy: str
 
 
 def seen_s(process: Snapshot, pool: Snapshot) -> float:
@@ -62,41 +80,54 @@ def server_reasons(server: Snapshot) -> list[str]:
 
 def pool_reasons(pool: Snapshot) -> list[str]:
     """Why a pool is degraded, one sentence each; none when all is well."""
+    return [trouble.text for trouble in pool_troubles(pool)]
+
+
+def pool_troubles(pool: Snapshot) -> list[Trouble]:
+    """The same, each with its remedy."""
     return [*_keys(pool), *_pauses(pool), *_queues(pool), *_processes(pool), *_drift(pool)]
 
 
-def _keys(pool: Snapshot) -> Iterator[str]:
+def _keys(pool: Snapshot) -> Iterator[Trouble]:
     for name, key in sorted(pool["keys"].items()):
         if text := outage(key):
-            yield f"key {name} is {text}"
+            remedy = f"see to the key and its account, then `llm-fleet keys resume {name}`"
+            yield Trouble(f"key {name} is {text}", remedy)
 
 
-def _pauses(pool: Snapshot) -> Iterator[str]:
+def _pauses(pool: Snapshot) -> Iterator[Trouble]:
     for name, domain in sorted(pool["domains"].items()):
         if domain["paused_ms"] > 0:
-            yield f"the provider has paused {name} for {duration(domain['paused_ms'] / 1000)} more"
+            text = f"the provider has paused {name} for {duration(domain['paused_ms'] / 1000)} more"
+            remedy = "it answered 429: does something else use this account, or are the limits set too high?"
+            yield Trouble(text, remedy)
 
 
-def _queues(pool: Snapshot) -> Iterator[str]:
+def _queues(pool: Snapshot) -> Iterator[Trouble]:
     for queue in pool["queues"]:
         head = queue.get("head")
         if head and head["waited_ms"] > PATIENCE_MS:
             waited = duration(head["waited_ms"] / 1000)
-            yield f"the head of lane {queue['lane']} ({head['ticket']}) has waited {waited}"
+            text = f"the head of lane {queue['lane']} ({head['ticket']}) has waited {waited}"
+            yield Trouble(text, "`llm-fleet status` says what for; raise that limit, add keys, or send less")
         if queue["waiting"] and not live_processes(pool, queue["keyset"]):
             tickets = f"{queue['waiting']} tickets wait in lane {queue['lane']}"
-            yield f"{tickets} and no live process holds their keys"
+            text = f"{tickets} and no live process holds their keys"
+            yield Trouble(text, "start a process with these keys; else they go with the next call of any")
 
 
-def _processes(pool: Snapshot) -> Iterator[str]:
+def _processes(pool: Snapshot) -> Iterator[Trouble]:
     for name, process in sorted(pool["processes"].items()):
         state = state_of(process, pool)
         if state != "live" and process["queued"]:
             seen = duration(seen_s(process, pool))
-            yield f"process {name} is {state}, last seen {seen} ago, with {process['queued']} tickets queued"
+            text = f"process {name} is {state}, last seen {seen} ago, with {process['queued']} tickets queued"
+            info = process["info"]
+            place = f"pid {info.get('pid', '?')} on {info.get('host', '?')}"
+            yield Trouble(text, f"look at {place}; its tickets go with the next calls of others")
 
 
-def _drift(pool: Snapshot) -> Iterator[str]:
+def _drift(pool: Snapshot) -> Iterator[Trouble]:
     """Processes whose limits are not those in force; domains with the same story are told together."""
     live = live_processes(pool)
     stories: dict[tuple[str, ...], list[str]] = {}
@@ -105,9 +136,12 @@ def _drift(pool: Snapshot) -> Iterator[str]:
             version = f", version {domain['version']}" if domain["version"] >= 0 else ""
             stories.setdefault((f"source {domain['source']}{version}", *others), []).append(name)
     for (origin, *others), names in stories.items():
-        yield (
+        text = (
             f"config drift: {len(others)} of {len(live)} processes ({some_of(others)}) were given other"
-            f" limits for {some_of(names)} than those in force ({origin}); restart them with the same config"
+            f" limits for {some_of(names)} than those in force ({origin})"
+        )
+        yield Trouble(
+            text, "restart them with the same config; `llm-fleet config apply` forces that of a file"
         )
 
 

@@ -21,6 +21,7 @@ Column = tuple[str, int]
 WIDEST_BAR = 16
 NARROWEST_BAR = 5
 STACKED_BAR = 8
+NARROW = 40
 LONGEST_ACCOUNT = 20
 GAP = 2
 RESOURCES = ("requests", "input_tokens", "output_tokens", "tokens")
@@ -39,10 +40,14 @@ class Row:
 
 
 def keys_table(pool: Snapshot, width: int) -> Table:
-    """Every key with its state and the levels of its limits, in at most `width` columns if possible."""
+    """Keys in their order, with state and levels of their limits, in at most `width` columns."""
     rows, columns = list(_rows(pool)), _columns(pool)
     bar_width = _bar_width(rows, columns, width)
-    return _stacked(rows, columns) if bar_width < NARROWEST_BAR else _side_by_side(rows, columns, bar_width)
+    if bar_width >= NARROWEST_BAR:
+        return _side_by_side(rows, columns, bar_width)
+    if _stacked_width(rows, columns) <= width:
+        return _stacked(rows, columns)
+    return _listed(rows, columns, width)
 
 
 def _columns(pool: Snapshot) -> list[Column]:
@@ -62,7 +67,7 @@ def _title(column: Column) -> str:
 
 def _rows(pool: Snapshot) -> Iterator[Row]:
     shown: set[str] = set()
-    for key_id, key in sorted(pool["keys"].items()):
+    for key_id, key in pool["keys"].items():
         first, state = key_id, _state(key, pool)
         for name in key["domains"]:
             account, domain = "" if name == key_id else name, pool["domains"].get(name)
@@ -129,19 +134,56 @@ def _side_by_side(rows: Sequence[Row], columns: Sequence[Column], bar_width: int
     return table
 
 
+def _lines(row: Row, columns: Sequence[Column], bar_width: int) -> list[tuple[str, Bar | str]]:
+    """A line per limit: its title and its level."""
+    limits = [column for column in columns if column in row.buckets]
+    lines: list[tuple[str, Bar | str]] = [
+        (_title(column), _bar(row.buckets[column], bar_width)) for column in limits
+    ]
+    return [*lines, ("in flight", row.in_flight)] if row.in_flight else lines
+
+
+def _stacked_width(rows: Sequence[Row], columns: Sequence[Column]) -> int:
+    widest = [0, 0, len("in flight"), 0, 0]
+    for row in rows:
+        labels = [STACKED_BAR + 1 + len(_label(bucket)) for bucket in row.buckets.values()]
+        lengths = (
+            len(row.key),
+            min(LONGEST_ACCOUNT, len(row.account)),
+            0,
+            max(labels, default=0),
+            len(row.state),
+        )
+        widest = [max(pair) for pair in zip(widest, lengths, strict=True)]
+    widest[2] = max([widest[2], *(len(_title(column)) for column in columns)])
+    return sum(widest) + GAP * len(widest)
+
+
 def _stacked(rows: Sequence[Row], columns: Sequence[Column]) -> Table:
-    """A line per limit."""
+    """A line per limit beside its key."""
     table = plain_table("key", "account", "limit", "level", "state")
     table.columns[0].min_width = max((len(row.key) for row in rows), default=0)
+    table.columns[1].max_width = LONGEST_ACCOUNT
     for row in rows:
-        limits = [column for column in columns if column in row.buckets]
-        lines: list[tuple[str, Bar | str]] = [
-            (_title(column), _bar(row.buckets[column], STACKED_BAR)) for column in limits
-        ]
-        if row.in_flight:
-            lines.append(("in flight", row.in_flight))
         names = (row.key, row.account, _styled(row.state))
-        for limit, level in lines or [(row.note, "")]:
+        for limit, level in _lines(row, columns, STACKED_BAR) or [(row.note, "")]:
             table.add_row(*names[:2], limit, level, names[2])
             names = ("", "", Text(""))
+    return table
+
+
+def _listed(rows: Sequence[Row], columns: Sequence[Column], width: int) -> Table:
+    """A line per key, and its limits below: for narrow terminals."""
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(overflow="fold")
+    bar_width = STACKED_BAR if width >= NARROW else 0
+    for row in rows:
+        names = (part for part in (row.key, row.account, row.note) if part)
+        table.add_row(Text.assemble(("  ".join(names), "bold"), "  ", _styled(row.state)))
+        if lines := _lines(row, columns, bar_width):
+            limits = plain_table("", "")
+            limits.show_header = False
+            for limit, level in lines:
+                limits.add_row(f"  {limit}", level)
+            table.add_row(limits)
     return table

@@ -12,7 +12,7 @@ from .health import pool_reasons, server_reasons
 from .source import Source
 from .words import waiting_line
 
-__all__ = ["read_status"]
+__all__ = ["read_server", "read_status"]
 
 PINGS = 3
 
@@ -23,7 +23,7 @@ async def read_status(store: Store, source: Source) -> dict[str, Any]:
     Raises:
         CoordinationError: Redis does not answer.
     """
-    server = await _read_server(store)
+    server = await read_server(store)
     pools = await read_fleet(store, await source.pool_keys(store))
     known = {name: pool for name, pool in pools.items() if pool}
     for pool in known.values():
@@ -42,7 +42,7 @@ async def read_status(store: Store, source: Source) -> dict[str, Any]:
     }
 
 
-async def _read_server(store: Store) -> dict[str, Any]:
+async def read_server(store: Store) -> dict[str, Any]:
     """Round trip, clock and version; the latter where this user may ask for them."""
     trips = []
     for _ in range(PINGS):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +17,7 @@ from ...errors import ConfigError
 from ...store import Store, StoreOptions
 
 if TYPE_CHECKING:
+    from ...config import FleetConfig
     from ...embedded import SharedServer
 
 __all__ = ["ConfigOption", "NamespaceOption", "PoolOption", "RedisOption", "Source", "Where", "find_source"]
@@ -46,12 +47,16 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A Redis, a namespace, and its pools; no pools: those that are found there."""
+    """A Redis, a namespace, and its pools; no pools: those that are found there.
+
+    `config` is what named them, None where the command line or REDIS_URL did.
+    """
 
     options: StoreOptions
     namespace: str
     pools: tuple[str, ...] = ()
     server: SharedServer | None = None
+    config: FleetConfig | None = field(default=None, repr=False)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Store]:
@@ -111,7 +116,8 @@ def _from_config(where: Where) -> Source:
     options = StoreOptions(
         url, connect_timeout_s=redis.connect_timeout, command_timeout_s=redis.command_timeout
     )
-    return Source(options, where.namespace or redis.namespace, where.pools or tuple(config.providers), server)
+    pools = where.pools or tuple(config.providers)
+    return Source(options, where.namespace or redis.namespace, pools, server, config)
 
 
 def _embedded(name: str) -> SharedServer:

@@ -8,9 +8,10 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ..render import duration, plain_table, sentences, short_amount, some_of
+from ..render import count_of, duration, plain_table, sentences, short_amount, some_of
 from .health import seen_s, state_of
 from .limits import keys_table
+from .urgency import FEW, urgent_keys, urgent_processes
 
 __all__ = ["status_view"]
 
@@ -18,13 +19,17 @@ Snapshot = Mapping[str, Any]
 
 CLOCK_MATTERS_S = 1.0
 FORGOTTEN_S = 60.0
+NARROW = 76
 
 
-def status_view(status: Snapshot, *, width: int) -> Group:
-    """Everything, for a terminal of `width` columns; the most urgent first, should it be too low."""
+def status_view(status: Snapshot, *, width: int, most: int | None = FEW) -> Group:
+    """The fleet, for a terminal of `width` columns; the most urgent first, should it be too low.
+
+    Of more than `most` keys or processes only the most urgent are shown; None: all.
+    """
     parts: list[RenderableType] = [_server_line(status), *_verdict(status)]
     for name, pool in status["pools"].items():
-        parts += [Text(""), *(_pool(name, pool, width) if pool else [_unknown(name)])]
+        parts += [Text(""), *(_pool(name, pool, width, most) if pool else [_unknown(name)])]
     return Group(*parts)
 
 
@@ -32,6 +37,7 @@ def _verdict(status: Snapshot) -> Iterator[RenderableType]:
     if status["reasons"]:
         yield Text("degraded", "bold red")
         yield sentences(status["reasons"], style="red")
+        yield Text("llm-fleet doctor says what to do", "dim")
     elif any(status["pools"].values()):
         yield Text("ok", "bold green")
     elif not status["pools"]:
@@ -55,11 +61,11 @@ def _server_line(status: Snapshot) -> Text:
     return Text.assemble(("Redis ", "bold"), server["description"], (" · " + " · ".join(parts), "dim"))
 
 
-def _pool(name: str, pool: Snapshot, width: int) -> Iterator[RenderableType]:
+def _pool(name: str, pool: Snapshot, width: int, most: int | None) -> Iterator[RenderableType]:
     live = [process for process in pool["processes"].values() if state_of(process, pool) == "live"]
     facts = [
-        f"{len(pool['keys'])} keys",
-        f"{len(live)} processes live",
+        count_of(len(pool["keys"]), "key"),
+        f"{count_of(len(live), 'process')} live",
         f"{pool['leases']:,} in flight",
         f"{pool['waiting']:,} waiting",
     ]
@@ -67,27 +73,35 @@ def _pool(name: str, pool: Snapshot, width: int) -> Iterator[RenderableType]:
     if pool["waits_for"]:
         yield sentences(pool["waits_for"])
     yield Text("")
-    yield keys_table(pool, width)
+    shown = urgent_keys(pool, most)
+    yield keys_table({**pool, "keys": {key: pool["keys"][key] for key in shown}}, width)
+    if left := len(pool["keys"]) - len(shown):
+        yield Text(f"and {count_of(left, 'key')} with more left than these; --all shows them", "dim")
     yield Text("level/capacity; the lighter part of a bar and h: held for running calls\n", "dim")
-    yield from _processes_table(pool)
+    yield from _processes_table(pool, most, is_narrow=width < NARROW)
 
 
-def _processes_table(pool: Snapshot) -> Iterator[RenderableType]:
-    titles = ("process", "host", "pid", "command", "seen", "leases", "queued", "state")
+def _processes_table(pool: Snapshot, most: int | None, *, is_narrow: bool) -> Iterator[RenderableType]:
+    facts = ("pid",) if is_narrow else ("host", "pid", "command")
+    titles = ("process", *facts, "seen", "leases", "queued", "state")
     table = plain_table(*titles, right=["pid", "leases", "queued"])
     long_gone = []
-    for name, process in sorted(pool["processes"].items()):
+    shown = urgent_processes(pool, most)
+    for name in shown:
+        process = pool["processes"][name]
         state, seen, info = state_of(process, pool), seen_s(process, pool), process["info"]
         if state == "gone" and seen > FORGOTTEN_S and not process["queued"] and not process["leases"]:
             long_gone.append(name)
             continue
-        what = [str(info.get(field, "?")) for field in ("host", "pid", "command")]
+        what = [str(info.get(field, "?")) for field in facts]
         counts = [f"{process['leases']:,}", f"{process['queued']:,}"]
         table.add_row(name, *what, f"{duration(seen)} ago", *counts, Text(state, STYLES[state]))
     if table.row_count:
         yield table
     if long_gone:
         yield Text(f"gone for more than a minute: {some_of(long_gone)}", "dim")
+    if left := len(pool["processes"]) - len(shown):
+        yield Text(f"and {count_of(left, 'process')} with less to do; --all shows them", "dim")
 
 
 STYLES = {"live": "green", "silent": "yellow", "gone": "red"}

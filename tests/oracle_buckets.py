@@ -1,0 +1,139 @@
+"""The oracle's buckets and charges: ENGINE.md §2 and §3 in whole numbers, and nothing else.
+
+Written from the page, not from the scripts. Levels are in units (amount x 60,000), times in ms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llm_fleet.engine.values import Bucket
+
+UNIT = 60_000
+DAY_MS = 86_400_000
+COLD_OUTPUT = 256
+
+
+def _up(amount: int, divisor: int) -> int:
+    return -(-amount // divisor)
+
+
+class OracleBucket:
+    """One resource of one (domain, lane). It starts full."""
+
+    def __init__(self, limit: Bucket, now: int) -> None:
+        self.resource, self.rule = limit.resource, limit.rule
+        self.tick_ms = limit.period_ms // UNIT
+        self.held = 0
+        self.rate, depth, self.most = _depth(limit)
+        jitter = 0 if limit.period_ms == DAY_MS else self.rate * limit.jitter_ms
+        self.unit, self.capacity = UNIT, depth - jitter
+        if self.capacity < UNIT:  # less than one is left: they are spaced, one costs the jitter too
+            self.unit = UNIT + jitter if self.resource == "requests" else UNIT
+            self.capacity = self.unit
+        self.level, self.tick = self.capacity, now // self.tick_ms
+
+    def refill(self, now: int) -> None:
+        passed = max(0, now // self.tick_ms - self.tick)
+        self.level = min(self.capacity, self.level + passed * self.rate)
+        self.tick += passed
+
+    @property
+    def available(self) -> int:
+        return self.level - self.held
+
+    @property
+    def spacing_ms(self) -> int:
+        """What lies between two requests at the bucket's rate."""
+        return _up(self.unit, self.rate) * self.tick_ms
+
+    def amount(self, input: int, output: int) -> int:
+        """How much of the resource these tokens are."""
+        return {"requests": 1, "input_tokens": input, "output_tokens": output, "tokens": input + output}[
+            self.resource
+        ]
+
+    def need(self, input: int, output: int, predicted: int, is_cold: bool) -> int:
+        """Units that have to be available before the grant: a prediction counts, where output is held."""
+        if self.rule != "as_produced":
+            return self.amount(input, output) * self.unit
+        return min(predicted * self.unit, self.capacity // 8 if is_cold else self.capacity)
+
+    def never_fits(self, input: int, output: int) -> bool:
+        """A need above the limit can never go; predictions never count for that."""
+        return self.rule != "as_produced" and self.amount(input, output) > self.most
+
+    def wait_ms(self, need: int, ahead: int, now: int) -> int | None:
+        """Until `need` is there beside what is reserved `ahead`; None: refill alone never does it."""
+        wanted = min(need, self.capacity) + ahead + self.held
+        if wanted <= self.level:
+            return 0
+        if wanted > self.capacity:
+            return None
+        ticks = _up(wanted - self.level, self.rate)
+        return (self.tick + ticks) * self.tick_ms - now
+
+    def give_back(self, units: int) -> None:
+        self.level = min(self.capacity, self.level + units)
+
+
+def _depth(limit: Bucket) -> tuple[int, int, int]:
+    """Rate per period, depth before jitter (units), and the most that may be asked for at once."""
+    depth = limit.amount * (UNIT if limit.period_ms == DAY_MS else limit.burst_ms)
+    if not limit.window_ms:
+        return limit.amount, depth, limit.amount
+    per_window = limit.amount * UNIT * limit.window_ms // limit.period_ms
+    depth = min(depth, per_window // 10)
+    spared = _up(depth * limit.period_ms, limit.window_ms * UNIT)
+    return max(1, limit.amount - spared), depth, max(1, per_window // UNIT)
+
+
+@dataclass(slots=True)
+class Charge:
+    """What a lease took from one bucket."""
+
+    bucket: OracleBucket
+    reserved: int
+    hold: int
+    charged: int
+
+    @classmethod
+    def take(cls, bucket: OracleBucket, need: int) -> Charge:
+        """Charge at the grant: predicted output is held, everything else is taken."""
+        if bucket.rule == "as_produced":
+            bucket.held += need
+            return cls(bucket, 0, need, 0)
+        bucket.level -= need
+        return cls(bucket, need, 0, need)
+
+    def produce(self, units: int) -> None:
+        """So much output exists by now (cumulative)."""
+        if self.bucket.rule == "as_produced":
+            more = max(0, units - self.charged)
+            self.bucket.level -= more
+            self.charged += more
+            self._release(min(self.hold, more))
+
+    def settle(self, actual: int | None) -> None:
+        """End in time; None: what was reserved or held counts as consumed."""
+        if self.bucket.rule == "as_produced":
+            self.produce(self.charged + self.hold if actual is None else actual)
+            self._release(self.hold)
+        elif self.bucket.rule == "at_start_adjust" and actual is not None:
+            self.bucket.give_back(self.charged - actual)  # below nothing it becomes debt
+            self.charged = actual
+
+    def settle_late(self, actual: int | None) -> None:
+        """The lease had expired: charge only what exceeds what was charged."""
+        if self.bucket.rule != "at_start" and actual is not None and actual > self.charged:
+            self.bucket.level -= actual - self.charged
+            self.charged = actual
+
+    def undo(self) -> None:
+        """Never sent: everything that the grant took goes back."""
+        self.bucket.give_back(self.reserved)
+        self._release(self.hold)
+
+    def _release(self, units: int) -> None:
+        self.bucket.held -= units
+        self.hold -= units

@@ -1,0 +1,85 @@
+"""The oracle's values: tickets, verdicts on them, and what a call says to whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.oracle_buckets import Charge
+
+
+@dataclass(slots=True)
+class Ticket:
+    """A ticket, from the queue to its end."""
+
+    id: str
+    process: str
+    lane: str
+    keyset: str
+    order: int
+    input: int
+    output: int
+    deadline: int
+    preferred: str
+    tag: str
+    predicted: int
+    is_cold: bool
+    state: str = "q"
+    key: str = ""
+    fence: int = 0
+    spacing_ms: int = 0
+    expires_at: int = 0
+    expired_at: int = 0
+    domains: tuple[str, ...] = ()
+    charges: list[Charge] = field(default_factory=list)
+
+    @property
+    def queue(self) -> str:
+        return f"{self.lane}|{self.keyset}"
+
+    @property
+    def grant(self) -> tuple[str, str, int, int]:
+        return self.id, self.key, self.fence, self.spacing_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a key means for a ticket: how long to wait (None: nobody knows), and how much room it has."""
+
+    key: str
+    domains: tuple[str, ...]
+    wait: int | None
+    room: float
+    waits: dict[str, int | None]
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """The first to go comes first; then the one with the most room."""
+        return (float("inf") if self.wait is None else self.wait), -self.room
+
+    @property
+    def is_rate_blocked(self) -> bool:
+        """Whether only refill keeps the ticket from this key."""
+        return bool(self.wait) and all(wait == 0 for name, wait in self.waits.items() if name != "rate")
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """Who was told to call for which head, and when."""
+
+    head: str
+    at: int
+    process: str
+
+
+@dataclass(slots=True)
+class Said:
+    """What one call says: its results, and per process what it learns unasked."""
+
+    now: int
+    fence: int = 0
+    results: list[tuple[Any, ...]] = field(default_factory=list)
+    grants: set[tuple[Any, ...]] = field(default_factory=set)
+    refusals: set[tuple[str, str, str]] = field(default_factory=set)
+    retry_ms: dict[str, int | None] = field(default_factory=dict)
+    wakes: set[tuple[str, str, str, int]] = field(default_factory=set)

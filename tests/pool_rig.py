@@ -1,0 +1,278 @@
+"""The pool scripts alone: on the fake server with the clock moved by hand, or on a real one.
+
+The rig calls the scripts as a process would, and knows nothing of what they decide. What it
+carries per process is what a process carries: the epoch and the highest fence that it has seen.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
+
+import fakeredis
+import redis
+
+from llm_fleet.engine.keys import PoolKeys
+from llm_fleet.engine.lease import Lease
+from llm_fleet.engine.registration import Known, keyset_hash, offer
+from llm_fleet.engine.scripts import load_script
+from llm_fleet.engine.values import Bucket, DomainLimits, LaneLimits, Need, PoolLimits
+
+__all__ = [
+    "Answer", "Mail", "Rig", "beat", "cancel", "enqueue", "fake_rig", "leave", "per_day", "pool_of",
+    "real_rig", "settle",
+]  # fmt: skip
+
+START_MS = 1_800_000_000_000
+FAKE = fakeredis.FakeRedis(server_type="redis", version=(7,), decode_responses=True)
+Wire = list[Any]
+
+
+def pool_of(*buckets: Bucket, keys: int = 1, slots: int = 0, lanes: Sequence[LaneLimits] = ()) -> PoolLimits:
+    """A pool with keys k0, k1 … of one domain d0, d1 … each, all with the same limits."""
+    limits = (LaneLimits("*", buckets, slots), *lanes)
+    return PoolLimits(
+        "p",
+        tuple((f"k{i}", (f"d{i}",)) for i in range(keys)),
+        tuple(DomainLimits(f"d{i}", limits) for i in range(keys)),
+    )
+
+
+def per_day(amount: int, resource: str = "requests") -> Bucket:
+    """A limit per day."""
+    return Bucket(resource, amount, period_ms=86_400_000, jitter_ms=0)
+
+
+def enqueue(
+    ticket: str, limits: PoolLimits, *, lane: str = "*", tokens: tuple[int, int] = (0, 0),
+    wait_ms: int = 600_000, tag: str = "", preferred: str = "", max_queued: int = 100_000,
+) -> Wire:  # fmt: skip
+    """Ask for a grant; `tokens` are input and max output."""
+    place = [keyset_hash(limits), lane, *tokens, wait_ms]
+    return ["e", ticket, *place, "normal", "default", tag, preferred, max_queued]
+
+
+def settle(
+    ticket: str, input: int | None = None, output: int | None = None, *, pause_ms: int = -1, code: int = 0
+) -> Wire:
+    """End a lease; None is unknown; a pause says that the provider answered 429."""
+    return ["s", ticket, -1 if input is None else input, -1 if output is None else output, pause_ms, code]
+
+
+def cancel(ticket: str) -> Wire:
+    """Withdraw a ticket, or undo a lease that was not sent."""
+    return ["c", ticket]
+
+
+def beat(*leases: tuple[str, int]) -> Wire:
+    """Report leases with the output tokens produced so far."""
+    return ["h", [list(lease) for lease in leases]]
+
+
+def leave() -> Wire:
+    """The process goes."""
+    return ["b"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A step's reply: one result per operation, and what it brought beside them."""
+
+    fence: int
+    now: int
+    results: list[list[Any]]
+    grants: list[list[Any]]
+    wakes: list[list[Any]]
+    refusals: list[list[Any]]
+
+    @property
+    def result(self) -> list[Any]:
+        """The result of the only operation."""
+        assert len(self.results) == 1
+        return self.results[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """What lay in a mailbox, all messages together."""
+
+    grants: list[list[Any]] = field(default_factory=list)
+    wakes: list[list[Any]] = field(default_factory=list)
+    refusals: list[list[Any]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Member:
+    """What a process knows and holds."""
+
+    limits: PoolLimits
+    known: Known = field(default_factory=Known)
+
+
+class Rig:
+    """One pool on one server, and the processes that use it. `clock` is None where time is real."""
+
+    def __init__(self, client: Any, *, namespace: str = "rig", pool: str = "p", is_fake: bool = True) -> None:
+        self.client = client
+        self.keys = PoolKeys(namespace, pool)
+        self.members: dict[str, Member] = {}
+        self.time_ms = START_MS if is_fake else 0
+        self.is_fake = is_fake
+        self.steps = 0
+        self._epochs = 0
+
+    # -- time ----------------------------------------------------------------------------------
+
+    def advance(self, ms: int) -> None:
+        """Let time pass; on a real server by sleeping."""
+        if self.is_fake:
+            self.time_ms += ms
+        else:
+            time.sleep(ms / 1000)
+
+    def timed(self, command: Callable[[], Any]) -> Any:
+        """Carry out a command at the rig's time: the fake takes its TIME from `time.time`."""
+        if not self.is_fake:
+            return command()
+        with mock.patch("time.time", lambda: (self.time_ms + 0.25) / 1000):
+            return command()
+
+    # -- scripts -------------------------------------------------------------------------------
+
+    def call(self, name: str, *arguments: str | int) -> Any:
+        """Call a script, by its SHA1 as the engine does."""
+        script, keys = load_script(name), self.keys.all()
+        if name == "key_switch":
+            keys = keys[:1]
+        try:
+            return self.timed(lambda: self.client.evalsha(script.sha, len(keys), *keys, *arguments))
+        except redis.exceptions.NoScriptError:
+            return self.timed(lambda: self.client.eval(script.source, len(keys), *keys, *arguments))
+
+    def register(
+        self, process: str, limits: PoolLimits, *, leases: Iterable[Lease] = (), ttl_s: float = 15.0,
+        is_lost: bool = False,
+    ) -> list[Any]:  # fmt: skip
+        """Make a process known, with what it knows and holds; gives the script's reply."""
+        member = self.members.setdefault(process, Member(limits))
+        member.limits = limits
+        member.known.is_lost = is_lost
+        self._epochs += 1
+        epoch = f"{self.keys.pool}-epoch-{self._epochs}"
+        text = offer(limits, member.known, ttl_s, leases)
+        reply = self.call("pool_register", process, epoch, self.keys.mailboxes, text)
+        member.known = Known(reply[1], reply[2])
+        return list(reply)
+
+    def step(self, process: str, *operations: Wire) -> Answer | None:
+        """One step of a process; None when the script answers `register`."""
+        self.steps += 1
+        known = self.members[process].known
+        wire = json.dumps(operations)
+        reply = self.call("pool_step", process, known.epoch, self.keys.mailboxes, known.fence, wire)
+        if reply[0] == "register":
+            return None
+        known.fence = reply[1]
+        return Answer(*reply[1:])
+
+    def taken(self, process: str, *operations: Wire) -> Answer:
+        """A step that must not be answered with `register`."""
+        answer = self.step(process, *operations)
+        assert answer is not None, f"{process} was told to register"
+        return answer
+
+    def enqueue(self, process: str, ticket: str, **options: Any) -> list[Any]:
+        """A step that enqueues one ticket; gives its result."""
+        return self.taken(process, enqueue(ticket, self.members[process].limits, **options)).result
+
+    def switch(self, key: str, action: str, pause_ms: int = 0) -> None:
+        """Take a key out of service for the whole fleet, or put it back."""
+        self.call("key_switch", key, action, pause_ms, "test")
+
+    def lease(self, ticket: str, grant: Sequence[Any], **need: Any) -> Lease:
+        """The lease that a process holds after a grant {key, fence, …}, for registering again."""
+        need = {"lane": "*", "input_tokens": 0, "max_output_tokens": 0, **need}
+        lease = Lease(None, ticket, Need(**need), None)  # type: ignore[arg-type]
+        lease.key_id, lease.fence = grant[0], grant[1]
+        return lease
+
+    # -- what is there -------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, Any]:
+        """pool_snapshot as a dict; empty when there is no pool."""
+        text = self.call("pool_snapshot", "", "", self.keys.mailboxes)
+        return dict(json.loads(text)) if text else {}
+
+    def bucket(self, at: int = 0, *, domain: str = "d0", lane: str = "*") -> dict[str, Any]:
+        """One bucket of the snapshot."""
+        return dict(self.snapshot()["domains"][domain]["lanes"][lane][at])
+
+    def units(self) -> dict[str, list[tuple[int, int, int]]]:
+        """Per domain|lane its buckets as they were last written: (level, tick, held), in units."""
+        fields = self.timed(lambda: self.client.hgetall(self.keys.all()[0]))
+        stored = {}
+        for name, text in fields.items():
+            if name.startswith("buckets|"):
+                numbers = json.loads(text)[1:]
+                stored[name.removeprefix("buckets|")] = list(
+                    zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True)
+                )
+        return stored
+
+    def mailbox(self, process: str) -> Mail:
+        """Read and empty a mailbox."""
+        name, mail = self.keys.mailbox(process), Mail()
+        texts = self.timed(lambda: self.client.lpop(name, 1000)) or []
+        for text in texts:
+            _, grants, wakes, refusals = json.loads(text)
+            mail.grants.extend(grants)
+            mail.wakes.extend(wakes)
+            mail.refusals.extend(refusals)
+        return mail
+
+    def every_key(self) -> list[str]:
+        """The Redis keys of this pool."""
+        found = self.timed(lambda: self.client.keys("*"))
+        return sorted(name for name in found if name.startswith(self.keys.prefix))
+
+    def lifetimes(self) -> dict[str, int]:
+        """Per Redis key of this pool its TTL in ms; -1 is for ever."""
+        return {name: self.timed(lambda name=name: self.client.pttl(name)) for name in self.every_key()}
+
+    def dump(self) -> dict[str, bytes]:
+        """The state of every key, as a replica might have had it."""
+        return {name: self.timed(lambda name=name: self._raw().dump(name)) for name in self.every_key()}
+
+    def restore(self, state: dict[str, bytes]) -> None:
+        """Put an older state back: all writes since are lost."""
+        self.timed(lambda: self.client.flushall())
+        for name, text in state.items():
+            self.timed(lambda name=name, text=text: self._raw().restore(name, 3_600_000, text))
+
+    def _raw(self) -> Any:
+        """A client that leaves bytes as they are."""
+        pool = self.client.connection_pool
+        options = {**pool.connection_kwargs, "decode_responses": False}
+        return type(self.client)(connection_pool=type(pool)(pool.connection_class, **options))
+
+
+def fake_rig(limits: PoolLimits, *processes: str, **options: Any) -> Rig:
+    """An empty fake server with a pool, and these processes registered (default: A)."""
+    FAKE.flushall()
+    return _with_processes(Rig(FAKE), limits, processes, options)
+
+
+def real_rig(url: str, limits: PoolLimits, *processes: str, **options: Any) -> Rig:
+    """A pool on a real server, where time is real."""
+    client = redis.Redis.from_url(url, decode_responses=True)
+    return _with_processes(Rig(client, is_fake=False), limits, processes, options)
+
+
+def _with_processes(rig: Rig, limits: PoolLimits, processes: Sequence[str], options: dict[str, Any]) -> Rig:
+    for process in processes or ("A",):
+        rig.register(process, limits, **options)
+    return rig
