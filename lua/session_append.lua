@@ -12,11 +12,12 @@
 --
 -- invariants   A message counts once, however often its append is repeated.
 --              Messages keep the order in which they were appended.
+--              Who has seen more than there is (Redis lost writes) is told everything again.
 
 local generation = redis.call("LINDEX", KEYS[1], 0) or ""
-local known = 0
-if generation == ARGV[1] then
-    known = tonumber(ARGV[2])
+local known = tonumber(ARGV[2])
+if generation ~= ARGV[1] or redis.call("LLEN", KEYS[1]) <= known then
+    known = 0
 end
 local unseen = redis.call("LRANGE", KEYS[1], known + 1, -1)
 local is_new = ARGV[5] ~= ""

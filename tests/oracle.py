@@ -66,6 +66,14 @@ class Oracle:
                     self.slots.setdefault(domain.name, lane.concurrency)
         self.keysets[keyset_hash(limits)] = sorted(limits.keys)
 
+    def switch(self, key: str, pause_ms: int | None, server_ms: int) -> None:
+        """A key goes out of service for a time (0: until it is put back), or comes back (None)."""
+        if pause_ms is None:
+            self.key_out_until.pop(key, None)
+        else:
+            now = max(self.now, server_ms + self.offset)
+            self.key_out_until[key] = now + pause_ms if pause_ms else float("inf")
+
     @property
     def leases(self) -> list[Ticket]:
         return [ticket for ticket in self.tickets.values() if ticket.state == "g"]
@@ -121,7 +129,7 @@ class Oracle:
         self.orders += 1
         predicted, is_cold = self._predict(f"{lane}|{tag}", output)
         ticket = Ticket(
-            id, process, lane, keyset, self.orders, input, output, self.now + wait_ms, preferred, tag,
+            id, process, lane, keyset, self.orders, input, output, self.lease_now + wait_ms, preferred, tag,
             predicted, is_cold,
         )  # fmt: skip
         self.tickets[id] = ticket
@@ -149,7 +157,7 @@ class Oracle:
             ticket.state = "s"
             if pause_ms >= 0:
                 self._pause(ticket, pause_ms, code)
-            elif output > 0:
+            elif input >= 0 and output > 0:  # a cut answer teaches nothing
                 learned.append((f"{ticket.lane}|{ticket.tag}", output))
         return "s"
 

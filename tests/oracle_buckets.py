@@ -42,10 +42,9 @@ class OracleBucket:
     def available(self) -> int:
         return self.level - self.held
 
-    @property
-    def spacing_ms(self) -> int:
-        """What lies between two requests at the bucket's rate."""
-        return _up(self.unit, self.rate) * self.tick_ms
+    def refill_ms(self, units: int) -> int:
+        """How long it takes to refill so much."""
+        return _up(units, self.rate) * self.tick_ms
 
     def amount(self, input: int, output: int) -> int:
         """How much of the resource these tokens are."""
@@ -59,17 +58,21 @@ class OracleBucket:
             return self.amount(input, output) * self.unit
         return min(predicted * self.unit, self.capacity // 8 if is_cold else self.capacity)
 
+    def stake(self, is_cold: bool) -> int:
+        """What has to stay behind: while nothing is known of the outputs, half of the capacity."""
+        return self.capacity // 2 if self.rule == "as_produced" and is_cold else 0
+
     def never_fits(self, input: int, output: int) -> bool:
         """A need above the limit can never go; predictions never count for that."""
         return self.rule != "as_produced" and self.amount(input, output) > self.most
 
-    def wait_ms(self, need: int, ahead: int, now: int) -> int | None:
-        """Until `need` is there beside what is reserved `ahead`; None: refill alone never does it."""
+    def wait_ms(self, need: int, ahead: int, now: int) -> float:
+        """Until `need` is there beside what is reserved `ahead`; infinite: refill alone never does it."""
         wanted = min(need, self.capacity) + ahead + self.held
         if wanted <= self.level:
             return 0
         if wanted > self.capacity:
-            return None
+            return float("inf")
         ticks = _up(wanted - self.level, self.rate)
         return (self.tick + ticks) * self.tick_ms - now
 

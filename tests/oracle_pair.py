@@ -36,11 +36,21 @@ class Pair:
         self._numbers += 1
         return enqueue(f"t{self._numbers}", self.members[process], **options)
 
+    def unknown(self) -> str:
+        """An id that nobody has."""
+        self._numbers += 1
+        return f"unknown{self._numbers}"
+
     def advance(self, ms: int, *, first: str = "A") -> None:
         """Let time pass; then every process calls, `first` first: all are alive."""
         self.rig.advance(ms)
         for process in sorted(self.members, key=lambda name: name != first):
             self.step(process)
+
+    def switch(self, key: str, pause_ms: int | None) -> None:
+        """Take a key out of service for so long (0: for good), or put it back (None)."""
+        self.rig.switch(key, "resume" if pause_ms is None else "pause", pause_ms or 0)
+        self.oracle.switch(key, pause_ms, self.rig.time_ms)
 
     def leases_of(self, process: str) -> list[Ticket]:
         """The leases of a process, the oldest first."""
@@ -100,8 +110,9 @@ class Pair:
         stored = self.rig.units()
         for (domain, lane), buckets in self.oracle.buckets.items():
             for at, bucket in enumerate(buckets):
-                level, tick, held = stored[f"{domain}|{lane}"][at]
-                level = min(bucket.capacity, level + (bucket.tick - tick) * bucket.rate)
+                level, held, ms = stored[f"{domain}|{lane}"][at]
+                ticks = bucket.tick - ms // bucket.tick_ms
+                level = min(bucket.capacity, level + ticks * bucket.rate)
                 where = f"{bucket.resource} of {domain}|{lane} {note}"
                 agree(where, (level, held), (bucket.level, bucket.held))
 
@@ -120,14 +131,14 @@ class Pair:
     # -- words for stories -------------------------------------------------------------------------
 
     def settle_one(self, process: str, at: int, usage: tuple[int | None, int | None], **throttle: int) -> Wire:
-        """A settle of one of the leases of a process; of an unknown id, when there is none."""
-        leases = self.leases_of(process)
-        return settle(leases[at % len(leases)].id if leases else "unknown", *usage, **throttle)
+        """A settle of a lease, of this process if it has one; of an unknown id, when there is none."""
+        leases = self.leases_of(process) or self.oracle.leases
+        return settle(leases[at % len(leases)].id if leases else self.unknown(), *usage, **throttle)
 
     def cancel_one(self, process: str, at: int) -> Wire:
         """A cancel of one of the tickets of a process, waiting or granted."""
         tickets = self.leases_of(process) + self.queued(process)
-        return cancel(tickets[at % len(tickets)].id if tickets else "nobody")
+        return cancel(tickets[at % len(tickets)].id if tickets else self.unknown())
 
     def beat_some(self, process: str, left_out: int, tokens: int) -> Wire:
         """A heartbeat that reports all leases of a process but one, with this many tokens so far."""
@@ -161,7 +172,8 @@ def _normal(result: list[Any], expected: tuple[Any, ...]) -> tuple[Any, ...]:
         case ["g", key, fence, spacing]:
             return "g", key, fence, spacing or expected[-1]  # a repeated answer: its own test
         case ["d", reason, wait_ms, *_]:
-            return "d", reason, (int(wait_ms) if int(wait_ms) >= 0 else None) if reason == "timeout" else None
+            known = reason == "timeout" and wait_ms >= 0
+            return "d", reason, wait_ms if known else float("inf")
         case ["c", state, *_]:
             return "c", state
     return tuple(result)

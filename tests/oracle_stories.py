@@ -17,13 +17,13 @@ __all__ = ["Act", "acts", "members", "play", "pools"]
 LANES = ("*", "big")
 BURSTS = st.sampled_from((2_000, 5_000, 10_000, 60_000))
 JITTERS = st.sampled_from((0, 500))
-TOKENS = st.sampled_from((0, 1, 7, 40, 90, 200, 350))
+TOKENS = st.sampled_from((0, 1, 7, 40, 90, 200, 400))
 PAUSES_MS = (1, 300, 1_000, 4_000)
 TICKS_MS = (1, 7, 49, 51, 300, 1_000, 4_999, 5_000, 16_000)
 
 
 def _token_limit(resource: str, *rules: str) -> st.SearchStrategy[Bucket]:
-    amounts = st.sampled_from((60, 200, 333, 1_000))
+    amounts = st.sampled_from((200, 333, 600, 2_000))
     return st.builds(
         Bucket, st.just(resource), amounts, burst_ms=BURSTS, jitter_ms=JITTERS, rule=st.sampled_from(rules)
     )
@@ -76,8 +76,9 @@ class Act:
     tag: str = ""
 
 
-ENQUEUES, OTHERS = ("enqueue", "enqueue", "enqueue", "enqueue now"), ("settle", "advance", "wake")
-ALL = (*ENQUEUES, *OTHERS, "settle", "settle unknown", "cancel", "beat", "throttle", "batch", "again", "late")
+ENQUEUES, TIMES = ("enqueue", "enqueue", "enqueue", "enqueue now"), ("advance", "wake", "wake", "quiet")
+CALLS = (*ENQUEUES, *TIMES, "settle", "settle unknown", "cancel", "beat", "throttle", "batch", "again", "late")
+ALL = (*CALLS, "switch")
 
 
 def acts(*kinds: str) -> st.SearchStrategy[Act]:
@@ -100,6 +101,11 @@ def perform(pair: Pair, act: Act) -> None:
         pair.advance(TICKS_MS[act.at % len(TICKS_MS)], first=act.process)
     elif act.kind == "wake":
         pair.advance(next_wake(pair), first=act.process)
+    elif act.kind == "quiet":
+        for _ in range(3):  # the lease clock takes a third of the TTL at a time
+            pair.advance(5_000, first=act.process)
+    elif act.kind == "switch":
+        pair.switch(f"k{act.at % 2}", (1_000, 0, None)[act.at % 3])
     elif act.kind == "batch":
         kinds = ("settle", "enqueue", "enqueue now", "cancel")
         pair.step(act.process, *(wire_of(pair, replace(act, kind=kind)) for kind in kinds))
@@ -108,9 +114,9 @@ def perform(pair: Pair, act: Act) -> None:
 
 
 def next_wake(pair: Pair) -> int:
-    """Ms until the first timer that anybody was told to arm."""
+    """Ms until the first timer that anybody was told to arm; half an hour at most: heartbeats go on."""
     times = [timer.at for timer in pair.oracle.timers.values()]
-    return max(1, min(times, default=0) - pair.oracle.now)
+    return min(1_800_000, max(1, min(times, default=0) - pair.oracle.now))
 
 
 def wire_of(pair: Pair, act: Act) -> Wire:
@@ -119,7 +125,7 @@ def wire_of(pair: Pair, act: Act) -> Wire:
     match act.kind:
         case "enqueue":
             preferred = ("", "", "k0", "k1")[act.at % 4]
-            return pair.enqueue(process, **options, preferred=preferred, wait_ms=(600_000, 2_000)[act.at == 11])
+            return pair.enqueue(process, **options, preferred=preferred, wait_ms=(600_000, 2_000)[act.at % 3 == 0])
         case "enqueue now":
             return pair.enqueue(process, **options, wait_ms=0)
         case "settle":
@@ -135,8 +141,8 @@ def wire_of(pair: Pair, act: Act) -> Wire:
             return pair.beat_some(process, act.at % 3, act.tokens[1])
         case "again":
             sent = pair.sent_by(process)
-            return sent[-1 - act.at % len(sent)] if sent else cancel("nobody")
+            return sent[-1 - act.at % len(sent)] if sent else cancel(pair.unknown())
         case "late":
             expired = pair.expired(process)
-            return settle(expired[act.at % len(expired)].id if expired else "unknown", *act.tokens)
+            return settle(expired[act.at % len(expired)].id if expired else pair.unknown(), *act.tokens)
     raise ValueError(act.kind)

@@ -43,24 +43,27 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
+class Promise:
+    """What a blocked head reserves in a bucket, from so many ms on."""
+
+    need: int
+    begins: float
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a key means for a ticket: how long to wait (None: nobody knows), and how much room it has."""
+    """What a key means for a ticket: ms to wait (infinite: time alone does not help), and its room."""
 
     key: str
     domains: tuple[str, ...]
-    wait: int | None
+    wait: float
     room: float
-    waits: dict[str, int | None]
+    waits: dict[str, float]
 
     @property
     def rank(self) -> tuple[float, float]:
         """The first to go comes first; then the one with the most room."""
-        return (float("inf") if self.wait is None else self.wait), -self.room
-
-    @property
-    def is_rate_blocked(self) -> bool:
-        """Whether only refill keeps the ticket from this key."""
-        return bool(self.wait) and all(wait == 0 for name, wait in self.waits.items() if name != "rate")
+        return self.wait, -self.room
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,5 +84,5 @@ class Said:
     results: list[tuple[Any, ...]] = field(default_factory=list)
     grants: set[tuple[Any, ...]] = field(default_factory=set)
     refusals: set[tuple[str, str, str]] = field(default_factory=set)
-    retry_ms: dict[str, int | None] = field(default_factory=dict)
+    retry_ms: dict[str, float] = field(default_factory=dict)
     wakes: set[tuple[str, str, str, int]] = field(default_factory=set)

@@ -173,7 +173,9 @@ class Rig:
         self.steps += 1
         known = self.members[process].known
         wire = json.dumps(operations)
-        reply = self.call("pool_step", process, known.epoch, self.keys.mailboxes, known.fence, wire)
+        reply = json.loads(
+            self.call("pool_step", process, known.epoch, self.keys.mailboxes, known.fence, wire)
+        )
         if reply[0] == "register":
             return None
         known.fence = reply[1]
@@ -212,15 +214,14 @@ class Rig:
         return dict(self.snapshot()["domains"][domain]["lanes"][lane][at])
 
     def units(self) -> dict[str, list[tuple[int, int, int]]]:
-        """Per domain|lane its buckets as they were last written: (level, tick, held), in units."""
+        """Per domain|lane its buckets as they were last written: (level, held, ms), in units."""
         fields = self.timed(lambda: self.client.hgetall(self.keys.all()[0]))
         stored = {}
         for name, text in fields.items():
             if name.startswith("buckets|"):
-                numbers = json.loads(text)[1:]
-                stored[name.removeprefix("buckets|")] = list(
-                    zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True)
-                )
+                _, at, *numbers = json.loads(text)
+                levels = zip(numbers[::2], numbers[1::2], strict=True)
+                stored[name.removeprefix("buckets|")] = [(level, held, at) for level, held in levels]
         return stored
 
     def mailbox(self, process: str) -> Mail:

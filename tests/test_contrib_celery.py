@@ -9,8 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 import redis
+from celery import Celery
 
-from llm_fleet.errors import ConfigError
+from llm_fleet.contrib.celery import install
+from llm_fleet.errors import ConfigError, QueueTimeout
 from tests.managers import config_text, entry, manager_of, provider
 from tests.waiting import eventually
 from tests.workers import running
@@ -49,11 +51,10 @@ def books(sim):
 async def test_sync_tasks_and_a_loop_per_task_stay_inside_the_limits(start):
     """The example, two processes, both kinds of task: all succeed, and the provider refused nothing."""
     limits = {"requests_per_minute": 1200, "burst_seconds": 1, "max_concurrent_requests": 4}
-    with start(limits, app="examples.celery_app") as (jobs, worker, sim):
+    with start(limits, app="examples.celery_app") as (jobs, _worker, sim):
         asked = [jobs.ask.delay("Hello?") for _ in range(12)]
         asked += [jobs.ask_all.delay(["Hello?", "And you?"]) for _ in range(6)]
         answers = [result.get(timeout=20) for result in asked]
-        assert worker.terminate() == 0
     assert len(" ".join([*answers[:12], *map(" ".join, answers[12:])]).split()) == 24 * 20
     assert (books(sim)["accepted"], books(sim)["rejected"]) == (24, 0)
     assert books(sim)["peak_concurrency"] <= 4
@@ -105,9 +106,49 @@ async def test_sigterm_to_a_child_gives_back_what_it_held(start, redis_url, name
 def test_installing_too_late_is_refused(redis_url, monkeypatch):
     """Tasks that exist already would not be patient: it says what to do."""
     monkeypatch.setenv("REDIS_URL", redis_url)
-    from llm_fleet.contrib.celery import install
     from tests import celery_jobs
 
     assert celery_jobs.ping() == "pong"
     with pytest.raises(ConfigError, match="right after app = Celery"):
         install(celery_jobs.app)
+
+
+@pytest.fixture
+def failing():
+    """A task of an app without worker that raises what it is given, one error a time."""
+    app = Celery("eager", broker="memory://")
+    install(app, retry_after_s=5)
+    errors = []
+
+    @app.task
+    def work():
+        if errors:
+            raise errors.pop(0)
+        return "done"
+
+    return work, errors
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        QueueTimeout("full", retry_after=1),
+        ExceptionGroup("tasks", [QueueTimeout("full"), ExceptionGroup("more", [QueueTimeout("full")])]),
+    ],
+)
+def test_only_waits_for_the_limits_are_put_back(failing, error):
+    """Alone or in a group of nothing else; a task that is called directly gets the error itself."""
+    work, errors = failing
+    errors += [error, error]
+    assert work.apply().get() == "done"
+    errors.append(error)
+    with pytest.raises(type(error)):
+        work()
+
+
+def test_a_group_with_another_error_fails_the_task(failing):
+    """What is no wait is not hidden behind one."""
+    work, errors = failing
+    errors.append(ExceptionGroup("tasks", [QueueTimeout("full"), ZeroDivisionError()]))
+    with pytest.raises(ExceptionGroup):
+        work.apply().get()

@@ -11,6 +11,8 @@ from benchmarks.plan import Plan
 from benchmarks.report import figures_of
 
 TTL_S = 2.0
+pytestmark = pytest.mark.load
+
 LOADED = Plan(processes=3, tasks=12, keys=2, itpm=0, burst=3.0, seconds=5.0, kill_after=1.5, ttl=TTL_S)
 NOTICED_S = 0.7
 """An expiry is noticed by the next step of anybody: at most the interval of presence later."""
@@ -39,7 +41,7 @@ def test_the_others_go_on_at_once(provider, redis_url):
 
 @providers
 def test_slots_of_the_dead_come_back(provider, redis_url):
-    """Where slots bind, those of the dead are back after one TTL; until then the rest is used, and no more."""
+    """Where slots bind, those of the dead are back after a TTL; until then the rest is used, and no more."""
     plan = replace(LOADED, rpm=3_000, latency=0.5, slots=5)
     figures = kill_one(plan, provider, redis_url)
     assert figures["leases_of_the_dead"] >= 1

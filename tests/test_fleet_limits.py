@@ -10,6 +10,8 @@ from benchmarks.harness import run_fleet
 from benchmarks.plan import Plan
 from benchmarks.report import figures_of
 
+pytestmark = pytest.mark.load
+
 SHORT = Plan(
     processes=2, tasks=16, keys=3, burst=20.0, jitter=0.3, seconds=5.0, latency=0.2, stream_share=0.4
 )

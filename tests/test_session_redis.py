@@ -129,6 +129,18 @@ async def test_an_untouched_conversation_expires(manager, redis_url, namespace):
     assert texts(session) == ["two"]
 
 
+async def test_lost_writes_are_seen(manager, redis_url, namespace):
+    """A failover that lost the last turns: after a refresh everybody has what Redis has."""
+    session = await SessionManager.open("chat", manager)
+    for text in ("one", "two", "three"):
+        await session.add_message("user", text)
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        (key,) = client.keys(f"*{namespace}*session*")
+        client.rpop(key, 2)
+    await session.refresh()
+    assert texts(session) == ["one"]
+
+
 async def test_a_status_does_not_take_a_conversation_for_a_pool(manager, redis_url, namespace):
     """Conversations stand beside the pools of a namespace, not among them."""
     from llm_fleet.engine.snapshot import list_pools

@@ -33,7 +33,7 @@ def sim(simulator):
 @pytest.fixture
 def config(sim, redis_url, namespace):
     """The text of a config with that provider."""
-    return config_text(redis_url, namespace, anthropic=entry(sim.url, limits=LIMITS))
+    return config_text(redis_url, namespace, p=entry(sim.url, kind="openai", limits=LIMITS))
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def environment(config, tmp_path):
 
 def is_quiet(manager) -> bool:
     """Nothing is held and nothing waits."""
-    status = manager.fleet_status()["anthropic"]
+    status = manager.fleet_status()["p"]
     return (status["leases"], status["waiting"]) == (0, 0)
 
 
@@ -69,9 +69,9 @@ def test_calls_block_and_answer_as_the_async_ones(manager, sim):
     assert (response.usage.output_tokens, len(response.content.split())) == (10, 10)
     assert len("".join(client.stream_complete(HELLO)).split()) == 20
     assert client.count_tokens(HELLO) == response.usage.input_tokens
-    assert client.provider == "anthropic"
+    assert client.provider == "p"
     assert manager.metrics()["calls"] == 2
-    assert manager.get_status("anthropic")["total_clients"] == 1
+    assert manager.get_status("p")["total_clients"] == 1
 
 
 def test_many_threads_share_one_manager(manager, sim):
@@ -201,7 +201,7 @@ def test_a_script_that_forgets_to_close_leaves_nothing(manager, environment):
     )
     ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert (ran.stdout, ran.stderr) == ("20\n", "")
-    status = manager.fleet_status()["anthropic"]
+    status = manager.fleet_status()["p"]
     assert (status["leases"], status["processes"]) == (0, {})
 
 

@@ -13,7 +13,7 @@ from ..chain import Middleware
 from ..config import RateLimitConfig
 from ..models import LLMProvider
 from .client import LLMClient
-from .running import run
+from .running import finish, run
 
 __all__ = ["LLMManager", "close_all", "get_llm_manager"]
 
@@ -87,12 +87,12 @@ class LLMManager:
 def close_all() -> None:
     """Close the manager of `get_llm_manager()`, and all others that this process has called through here.
 
-    It is done when the interpreter ends; call it where processes end without that.
+    It is done when the interpreter ends; call it where processes end without that. It waits for some
+    seconds at most, whatever state Redis is in.
     """
-    managers = {*_used, asynchronous.opened_manager()}
-    for manager in managers:
+    for manager in {*_used, asynchronous.opened_manager()}:
         if manager is not None and not manager.is_closed:
-            run(manager.close())
+            finish(manager.close())
 
 
 def _close_at_exit() -> None:

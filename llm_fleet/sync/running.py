@@ -10,6 +10,7 @@ import os
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from ..engine.thread import IoThread
@@ -18,7 +19,7 @@ from ..errors import ConfigError
 __all__ = ["END_S", "finish", "run"]
 
 END_S = 5.0
-"""How long an interrupted caller waits until its call has given back what it took."""
+"""How long a caller waits, interrupted or leaving, until what was taken is given back."""
 
 T = TypeVar("T")
 
@@ -48,12 +49,14 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def finish(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine that cleans up. On the loop thread, where the garbage collector may be, not at once."""
-    loop = _thread.loop
-    if _is_running(loop):
-        _Running(loop, coroutine)
-    else:
-        _Running(loop, coroutine).result(END_S)
+    """Run a coroutine that cleans up, and wait for it, but not for ever.
+
+    On the loop thread, where the garbage collector may be, it is left to run.
+    """
+    running = _Running(_thread.loop, coroutine)
+    if not _is_running(_thread.loop):
+        with suppress(TimeoutError):
+            running.result(END_S)
 
 
 def _is_running(loop: asyncio.AbstractEventLoop) -> bool:

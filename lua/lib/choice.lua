@@ -35,9 +35,7 @@ local function fits_somewhere(ticket)
                 fits = fits and not is_too_large(shape, ticket)
             end
         end
-        if fits then
-            return true
-        end
+        if fits then return true end
     end
     return false
 end

@@ -33,17 +33,18 @@ local function enter(ticket)
 end
 
 -- Takes all charges of a ticket from the buckets of a key, and puts it in flight. Its spacing is the
--- time that one request takes to refill, in ms.
+-- time, in ms, in which what it takes at the start from minute limits refills.
 local function take_charges(ticket, domains, records_of_key)
     ticket.charges, ticket.domains, ticket.spacing = {}, domains, 0
     for _, record in ipairs(records_of_key) do
         for _, bucket in ipairs(record.buckets) do
             local shape = bucket.shape
-            local charge = take(bucket, need_of(shape, ticket))
+            local need = need_of(shape, ticket)
+            local charge = take(bucket, need)
             charge.field, record.dirty = record.field, true
             ticket.charges[#ticket.charges + 1] = charge
-            if shape.code == 1 then
-                ticket.spacing = math.max(ticket.spacing, ceil_div(shape.unit, shape.rate) * shape.tick)
+            if shape.tick == 1 and shape.rule ~= AS_PRODUCED then
+                ticket.spacing = math.max(ticket.spacing, ceil_div(need, shape.rate))
             end
         end
     end
