@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import time
@@ -61,13 +60,12 @@ class Worker:
     """A process that runs `fleet_worker`."""
 
     def __init__(self, job: Json) -> None:
-        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.fleet_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": path},
+            cwd=ROOT,
         )
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(job) + "\n")

@@ -73,7 +73,7 @@ end
 if processes[pool.caller] and processes[pool.caller][3] > 0 then
     unpark(pool.caller)
 end
-processes[pool.caller] = { pool.presence, 0, 0, dirty = true }
+processes[pool.caller] = { pool.presence, 0, 0, pool.now, dirty = true }
 redis.call("HSET", KEYS[1], "info|" .. pool.caller, offer.info)
 if is_survivor then
     for _, lease in ipairs(offer.leases) do

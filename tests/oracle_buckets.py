@@ -19,16 +19,18 @@ def _up(amount: int, divisor: int) -> int:
 
 
 class OracleBucket:
-    """One resource of one (domain, lane). It starts full."""
+    """One resource of one (domain, lane), enforced as a bucket. It starts full."""
 
     def __init__(self, limit: Bucket, now: int) -> None:
         self.resource, self.rule = limit.resource, limit.rule
         self.tick_ms = limit.period_ms // UNIT
         self.held = 0
-        self.rate, depth, self.most = _depth(limit)
-        jitter = 0 if limit.period_ms == DAY_MS else self.rate * limit.jitter_ms
-        self.unit, self.capacity = UNIT, depth - jitter
-        if self.capacity < UNIT:  # less than one is left: they are spaced, one costs the jitter too
+        self.rate = self.most = limit.amount
+        self.unit, jitter = UNIT, limit.amount * limit.jitter_ms
+        self.capacity = limit.amount * limit.burst_ms - jitter
+        if limit.period_ms == DAY_MS:
+            self.capacity = limit.amount * UNIT
+        elif self.capacity < UNIT:  # less than one is left: they are spaced, one costs the jitter too
             self.unit = UNIT + jitter if self.resource == "requests" else UNIT
             self.capacity = self.unit
         self.level, self.tick = self.capacity, now // self.tick_ms
@@ -78,17 +80,6 @@ class OracleBucket:
 
     def give_back(self, units: int) -> None:
         self.level = min(self.capacity, self.level + units)
-
-
-def _depth(limit: Bucket) -> tuple[int, int, int]:
-    """Rate per period, depth before jitter (units), and the most that may be asked for at once."""
-    depth = limit.amount * (UNIT if limit.period_ms == DAY_MS else limit.burst_ms)
-    if not limit.window_ms:
-        return limit.amount, depth, limit.amount
-    per_window = limit.amount * UNIT * limit.window_ms // limit.period_ms
-    depth = min(depth, per_window // 10)
-    spared = _up(depth * limit.period_ms, limit.window_ms * UNIT)
-    return max(1, limit.amount - spared), depth, max(1, per_window // UNIT)
 
 
 @dataclass(slots=True)

@@ -64,7 +64,8 @@ class Pump:
         for bucket in self._buckets(verdict.domains, head.lane):
             need, promises = _need(bucket, head), self.promises[id(bucket)]
             refill_ms = bucket.refill_ms(need + sum(promise.need for promise in promises))
-            begins = max(0, verdict.wait - refill_ms) if verdict.wait < NEVER else 0
+            is_refilled = bucket.rule != "as_produced" and verdict.wait < NEVER  # a hold never is
+            begins = max(0, verdict.wait - refill_ms) if is_refilled else 0
             promises.append(Promise(need, begins))
         self.slots_ahead.update(verdict.domains)
 
@@ -76,7 +77,8 @@ class Pump:
         ticket.domains, ticket.expires_at = verdict.domains, oracle.lease_now + oracle.ttl_ms
         buckets = self._buckets(verdict.domains, ticket.lane)
         ticket.charges = [Charge.take(bucket, _need(bucket, ticket)) for bucket in buckets]
-        ticket.spacing_ms = max([0, *(b.refill_ms(b.unit) for b in buckets if b.resource == "requests")])
+        taken = [c for c in ticket.charges if c.bucket.tick_ms == 1]  # a day's limit spaces nothing
+        ticket.spacing_ms = max([0, *(charge.bucket.refill_ms(charge.reserved) for charge in taken)])
         self.said.grants.add((ticket.process, *ticket.grant))
 
     def _refuse(self, ticket: Ticket, reason: str, retry_ms: float = NEVER) -> None:

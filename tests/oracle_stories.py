@@ -6,50 +6,59 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from llm_fleet.engine.values import Bucket, DomainLimits, LaneLimits, PoolLimits
-from tests.oracle_pair import Pair
-from tests.pool_rig import Wire, cancel, settle
+from llm_fleet.engine.values import RULES, Bucket, DomainLimits, LaneLimits, PoolLimits
+from tests.oracle_books import Books
+from tests.pool_rig import Wire, cancel
 
-__all__ = ["Act", "acts", "members", "play", "pools"]
+__all__ = ["CALLS", "MODEST", "Act", "acts", "members", "perform", "play", "pools"]
 
+MODEST = settings(
+    derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=False
+)
 LANES = ("*", "big")
-BURSTS = st.sampled_from((2_000, 5_000, 10_000, 60_000))
-JITTERS = st.sampled_from((0, 500))
+BURSTS_MS, JITTERS_MS = (2_000, 5_000, 10_000, 60_000), (0, 500)
 TOKENS = st.sampled_from((0, 1, 7, 40, 90, 200, 400))
 PAUSES_MS = (1, 300, 1_000, 4_000)
 TICKS_MS = (1, 7, 49, 51, 300, 1_000, 4_999, 5_000, 16_000)
+AT_START, AT_START_ADJUST, AS_PRODUCED = RULES
 
-
-def _token_limit(resource: str, *rules: str) -> st.SearchStrategy[Bucket]:
-    amounts = st.sampled_from((200, 333, 600, 2_000))
-    return st.builds(
-        Bucket, st.just(resource), amounts, burst_ms=BURSTS, jitter_ms=JITTERS, rule=st.sampled_from(rules)
-    )
-
-
+REQUESTS, TOKEN_LIMITS, DAYS = (1, 7, 30, 90), (200, 333, 600, 2_000), (5, 40)
 LIMITS = {
-    "requests": st.builds(
-        Bucket, st.just("requests"), st.sampled_from((1, 7, 30, 90)), burst_ms=BURSTS, jitter_ms=JITTERS
-    ),
-    "requests per day": st.builds(
-        Bucket, st.just("requests"), st.sampled_from((5, 40)), period_ms=st.just(86_400_000)
-    ),
-    "input_tokens": _token_limit("input_tokens", "at_start", "at_start_adjust"),
-    "output_tokens": _token_limit("output_tokens", "at_start", "at_start_adjust", "as_produced"),
-    "tokens": _token_limit("tokens", "at_start", "at_start_adjust"),
+    "requests": (REQUESTS, (AT_START,)),
+    "input_tokens": (TOKEN_LIMITS, (AT_START, AT_START_ADJUST)),
+    "output_tokens": (TOKEN_LIMITS, RULES),
+    "tokens": (TOKEN_LIMITS, (AT_START, AT_START_ADJUST)),
 }
 
 
 @st.composite
-def pools(draw: st.DrawFn) -> PoolLimits:
+def limits(draw: st.DrawFn, resource: str, fastness: int) -> Bucket:
+    """One limit. A greater `fastness` makes the same depth refill so many times faster."""
+    if resource == "requests per day":
+        return Bucket("requests", draw(st.sampled_from(DAYS)), period_ms=86_400_000)
+    amounts, rules = LIMITS[resource]
+    return Bucket(
+        resource,
+        draw(st.sampled_from(amounts)) * fastness,
+        burst_ms=draw(st.sampled_from(BURSTS_MS)) // fastness,
+        jitter_ms=draw(st.sampled_from(JITTERS_MS)) // fastness,
+        rule=draw(st.sampled_from(rules)),
+    )
+
+
+@st.composite
+def pools(draw: st.DrawFn, *, fastness: int = 1) -> PoolLimits:
     """One to three keys, sometimes of one account; one or two lanes; one to three limits."""
-    shared = draw(st.lists(st.sampled_from(sorted(LIMITS)), min_size=1, max_size=3, unique=True))
-    apart = draw(st.lists(st.sampled_from(sorted(set(LIMITS) - set(shared))), max_size=1, unique=True))
+    names = sorted([*LIMITS, "requests per day"])
+    shared = draw(st.lists(st.sampled_from(names), min_size=1, max_size=3, unique=True))
+    apart = draw(st.lists(st.sampled_from(sorted({*names} - {*shared})), max_size=1))
+    slots = draw(st.sampled_from((0, 0, 1, 3)))
     lanes = (
-        LaneLimits("*", tuple(draw(LIMITS[name]) for name in shared), draw(st.sampled_from((0, 0, 1, 3)))),
-        LaneLimits("big", tuple(draw(LIMITS[name]) for name in apart)),
+        LaneLimits("*", tuple(draw(limits(name, fastness)) for name in shared), slots),
+        LaneLimits("big", tuple(draw(limits(name, fastness)) for name in apart)),
     )
     count, is_shared = draw(st.integers(1, 3)), draw(st.booleans())
     owners = [f"d{0 if is_shared and i < 2 else i}" for i in range(count)]
@@ -76,9 +85,9 @@ class Act:
     tag: str = ""
 
 
-ENQUEUES, TIMES = ("enqueue", "enqueue", "enqueue", "enqueue now"), ("advance", "wake", "wake", "quiet")
-CALLS = (*ENQUEUES, *TIMES, "settle", "settle unknown", "cancel", "beat", "throttle", "batch", "again", "late")
-ALL = (*CALLS, "switch")
+ENQUEUES, ENDS = ("enqueue", "enqueue", "enqueue", "enqueue now", "batch"), ("settle", "settle unknown", "cancel")
+CALLS = (*ENQUEUES, *ENDS, "beat", "throttle", "again")
+ALL = (*CALLS, "switch", "advance", "wake", "wake", "quiet")
 
 
 def acts(*kinds: str) -> st.SearchStrategy[Act]:
@@ -89,60 +98,53 @@ def acts(*kinds: str) -> st.SearchStrategy[Act]:
     )  # fmt: skip
 
 
-def play(pair: Pair, story: Sequence[Act]) -> None:
+def play(books: Books, story: Sequence[Act]) -> None:
     """Let it happen, one call after another."""
     for act in story:
-        perform(pair, act)
+        perform(books, act)
 
 
-def perform(pair: Pair, act: Act) -> None:
+def perform(books: Books, act: Act) -> None:
     """Let one thing happen."""
     if act.kind == "advance":
-        pair.advance(TICKS_MS[act.at % len(TICKS_MS)], first=act.process)
+        books.advance(TICKS_MS[act.at % len(TICKS_MS)], first=act.process)
+    elif act.kind == "nap":
+        books.advance(1 + act.at // 4, first=act.process)
     elif act.kind == "wake":
-        pair.advance(next_wake(pair), first=act.process)
+        books.advance(books.next_wake(), first=act.process)
     elif act.kind == "quiet":
         for _ in range(3):  # the lease clock takes a third of the TTL at a time
-            pair.advance(5_000, first=act.process)
+            books.advance(5_000, first=act.process)
     elif act.kind == "switch":
-        pair.switch(f"k{act.at % 2}", (1_000, 0, None)[act.at % 3])
+        books.switch(f"k{act.at % 2}", (1_000, 0, None)[act.at % 3])
     elif act.kind == "batch":
         kinds = ("settle", "enqueue", "enqueue now", "cancel")
-        pair.step(act.process, *(wire_of(pair, replace(act, kind=kind)) for kind in kinds))
+        books.step(act.process, *(wire_of(books, replace(act, kind=kind)) for kind in kinds))
     else:
-        pair.step(act.process, wire_of(pair, act))
+        books.step(act.process, wire_of(books, act))
 
 
-def next_wake(pair: Pair) -> int:
-    """Ms until the first timer that anybody was told to arm; half an hour at most: heartbeats go on."""
-    times = [timer.at for timer in pair.oracle.timers.values()]
-    return min(1_800_000, max(1, min(times, default=0) - pair.oracle.now))
-
-
-def wire_of(pair: Pair, act: Act) -> Wire:
+def wire_of(books: Books, act: Act) -> Wire:
     """The operation that an act stands for."""
     process, options = act.process, dict[str, Any](lane=act.lane, tokens=act.tokens, tag=act.tag)
     match act.kind:
         case "enqueue":
-            preferred = ("", "", "k0", "k1")[act.at % 4]
-            return pair.enqueue(process, **options, preferred=preferred, wait_ms=(600_000, 2_000)[act.at % 3 == 0])
+            wait_ms, preferred = books.patience_ms[act.at % 3], ("", "", "k0", "k1")[act.at % 4]
+            return books.enqueue(process, **options, preferred=preferred, wait_ms=wait_ms)
         case "enqueue now":
-            return pair.enqueue(process, **options, wait_ms=0)
+            return books.enqueue(process, **options, wait_ms=0)
         case "settle":
-            return pair.settle_one(process, act.at, act.tokens)
+            return books.settle_one(process, act.at, act.tokens)
         case "settle unknown":
-            return pair.settle_one(process, act.at, (None, None))
+            return books.settle_one(process, act.at, (None, None))
         case "throttle":
             pause_ms, code = PAUSES_MS[act.at % 4], act.at % 5
-            return pair.settle_one(process, act.at, (None, None), pause_ms=pause_ms, code=code)
+            return books.settle_one(process, act.at, (None, None), pause_ms=pause_ms, code=code)
         case "cancel":
-            return pair.cancel_one(process, act.at)
+            return books.cancel_one(process, act.at)
         case "beat":
-            return pair.beat_some(process, act.at % 3, act.tokens[1])
+            return books.beat_some(process, act.at % 3, act.tokens[1])
         case "again":
-            sent = pair.sent_by(process)
-            return sent[-1 - act.at % len(sent)] if sent else cancel(pair.unknown())
-        case "late":
-            expired = pair.expired(process)
-            return settle(expired[act.at % len(expired)].id if expired else pair.unknown(), *act.tokens)
+            sent = books.sent_by(process)
+            return sent[-1 - act.at % len(sent)] if sent else cancel(books.unknown())
     raise ValueError(act.kind)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
@@ -23,8 +24,8 @@ from llm_fleet.engine.scripts import load_script
 from llm_fleet.engine.values import Bucket, DomainLimits, LaneLimits, Need, PoolLimits
 
 __all__ = [
-    "Answer", "Mail", "Rig", "beat", "cancel", "enqueue", "fake_rig", "leave", "per_day", "pool_of",
-    "real_rig", "settle",
+    "FAKE", "Answer", "Mail", "Rig", "beat", "cancel", "enqueue", "fake_rig", "leave", "per_day", "pool_of",
+    "real_server", "settle",
 ]  # fmt: skip
 
 START_MS = 1_800_000_000_000
@@ -246,34 +247,27 @@ class Rig:
 
     def dump(self) -> dict[str, bytes]:
         """The state of every key, as a replica might have had it."""
-        return {name: self.timed(lambda name=name: self._raw().dump(name)) for name in self.every_key()}
+        return {name: self.timed(lambda name=name: self.client.dump(name)) for name in self.every_key()}
 
     def restore(self, state: dict[str, bytes]) -> None:
         """Put an older state back: all writes since are lost."""
-        self.timed(lambda: self.client.flushall())
+        self.timed(self.client.flushall)
         for name, text in state.items():
-            self.timed(lambda name=name, text=text: self._raw().restore(name, 3_600_000, text))
-
-    def _raw(self) -> Any:
-        """A client that leaves bytes as they are."""
-        pool = self.client.connection_pool
-        options = {**pool.connection_kwargs, "decode_responses": False}
-        return type(self.client)(connection_pool=type(pool)(pool.connection_class, **options))
+            self.timed(lambda name=name, text=text: self.client.restore(name, 3_600_000, text))
 
 
 def fake_rig(limits: PoolLimits, *processes: str, **options: Any) -> Rig:
     """An empty fake server with a pool, and these processes registered (default: A)."""
     FAKE.flushall()
-    return _with_processes(Rig(FAKE), limits, processes, options)
-
-
-def real_rig(url: str, limits: PoolLimits, *processes: str, **options: Any) -> Rig:
-    """A pool on a real server, where time is real."""
-    client = redis.Redis.from_url(url, decode_responses=True)
-    return _with_processes(Rig(client, is_fake=False), limits, processes, options)
-
-
-def _with_processes(rig: Rig, limits: PoolLimits, processes: Sequence[str], options: dict[str, Any]) -> Rig:
+    rig = Rig(FAKE)
     for process in processes or ("A",):
         rig.register(process, limits, **options)
     return rig
+
+
+@contextmanager
+def real_server(url: str) -> Iterator[Rig]:
+    """A rig on an emptied real server, where time is real."""
+    with redis.Redis.from_url(url, decode_responses=True) as client:
+        client.flushall()
+        yield Rig(client, is_fake=False)

@@ -22,6 +22,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tests.strict_wire import Answer, read_request
@@ -198,7 +199,8 @@ class RunningStrictProvider:
 def run_strict_provider(config: Json) -> Iterator[RunningStrictProvider]:
     """Run one on a free port; it ends with the block, or when this process is gone."""
     command = [sys.executable, "-m", "tests.strict_provider"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    root = Path(__file__).parent.parent
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root)
     assert process.stdin is not None
     assert process.stdout is not None
     with process.stdin, process.stdout:

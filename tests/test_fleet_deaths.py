@@ -94,6 +94,28 @@ async def test_a_stopped_waiter_keeps_its_place_and_blocks_nobody(redis_url, nam
         assert await asyncio.to_thread(stopped.wait, 8) == 0
 
 
+async def test_a_grant_that_nobody_reads_goes_to_the_next(redis_url, namespace):
+    """Its process neither reads nor calls: the slot goes on at once, and the process is served later."""
+    pool = limits(slots=1)
+    async with fleet(redis_url, namespace, pool) as deaf, fleet(redis_url, namespace, pool) as member:
+        lease = await lease_of(member)
+        waiting = [asyncio.create_task(take(deaf, timeout_s=20)) for _ in range(2)]
+        await asyncio.sleep(0.2)
+        runtime = deaf.runtime()
+        runtime.io.loop.call_soon_threadsafe(runtime._tasks[0].cancel)
+        await asyncio.sleep(0.1)
+        runtime.io.loop.call_soon_threadsafe(time.sleep, 2.0)
+        lease.settle(Settlement(1, 1))
+        started = time.monotonic()
+        await asyncio.sleep(0.05)
+        second = await lease_of(member, timeout_s=5)
+        assert time.monotonic() - started < 1.5
+        await asyncio.sleep(1.5)
+        second.settle(Settlement(1, 1))
+        for served in asyncio.as_completed(waiting):
+            (await served).settle(Settlement(1, 1))
+
+
 def test_a_forked_child_joins_as_a_process_of_its_own(redis_url, namespace):
     """After a fork with a live engine both sides go on, neither hangs."""
 

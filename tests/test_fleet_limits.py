@@ -12,17 +12,23 @@ from benchmarks.report import figures_of
 
 pytestmark = pytest.mark.load
 
-SHORT = Plan(
-    processes=2, tasks=16, keys=3, burst=20.0, jitter=0.3, seconds=5.0, latency=0.2, stream_share=0.4
-)
-"""In so short a run the jitter weighs 0.3 of 25 seconds, ten times what it does in minutes."""
+SHORT = Plan(processes=2, tasks=16, calls=6, keys=3, burst=60.0, jitter=1.0, latency=0.2, stream_share=0.4)
+"""More calls than the buckets hold: at the end all is used up, also on a slow machine. The jitter is
+what a busy machine takes between grant and send; in so short a run it costs 1 second of 65."""
 
-REQUESTS = replace(SHORT, processes=3, rpm=240, itpm=120_000, slots=10)
+REQUESTS = replace(SHORT, processes=3, calls=4, rpm=60, itpm=30_000, slots=8)
 OUTPUT = replace(
-    SHORT, rpm=3_000, itpm=3_000_000, otpm=24_000, output="60~0.4", per_token=0.002, max_tokens=4096
+    SHORT,
+    rpm=3_000,
+    itpm=3_000_000,
+    otpm=3_800,
+    output="60~0.4",
+    per_token=0.002,
+    max_tokens=4096,
+    jitter=0.5,
 )
 TOKENS = replace(
-    SHORT, provider="openai", rpm=3_000, itpm=0, tpm=120_000, output="60~0.4", max_tokens=500, input=50
+    SHORT, provider="openai", rpm=3_000, itpm=0, tpm=33_000, output="60~0.4", max_tokens=500, input=50
 )
 
 providers = pytest.mark.parametrize("provider", ["simulator", "strict"])
@@ -50,9 +56,13 @@ def test_requests_and_slots_are_used_up_without_a_429(provider, redis_url):
 
 @providers
 def test_output_is_used_up_from_a_cold_start(provider, redis_url):
-    """Where output as produced binds, max_tokens of 4096 does not: what is produced is what counts."""
+    """Where output as produced binds, max_tokens of 4096 does not: what is produced is what counts.
+
+    What the last calls hold and do not produce weighs twelve times what it does in a minute
+    (`benchmarks/fleet.py --scenario otpm` measures that).
+    """
     figures = saturate(OUTPUT, provider, redis_url)
-    assert figures["use"]["output_tokens"]["percent"] >= 95
+    assert figures["use"]["output_tokens"]["percent"] >= 91
 
 
 @providers

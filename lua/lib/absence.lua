@@ -1,7 +1,6 @@
 -- lib/absence: processes that stay away, or leave, lose what they have queued (ENGINE.md §4).
 
 local DROPPED_PER_CALL = 100
-local HEADS_LOOKED_AT = 64     -- by a heartbeat, per queue
 
 local function forget(id)
     processes[id] = nil
@@ -24,13 +23,12 @@ local function drop_line(id)
     return dropped < DROPPED_PER_CALL
 end
 
--- Parks who is absent though its tickets are not first: each process heads its line once.
-local function park_absent()
+-- Parks who is silent though its tickets are not first: each process heads its line once.
+local function park_silent()
     for _, queue in ipairs(queue_names()) do
-        for _, member in ipairs(range("h|" .. queue, HEADS_LOOKED_AT)) do
+        for _, member in ipairs(range("h|" .. queue, 64)) do
             local id = string.match(member, "([^|]+)|[^|]+$")
-            local process = process_of(id)
-            if id ~= pool.caller and (not process or pool.presence - process[1] > ABSENT_MS) then
+            if id ~= pool.caller and is_silent(id) then
                 park(id)
             end
         end
@@ -40,7 +38,7 @@ end
 -- The caller goes, or the first of the parked that is absent for too long.
 local function drop_absent(is_beating, is_leaving)
     if is_beating then
-        park_absent()
+        park_silent()
     end
     if is_leaving then
         leave_order(pool.caller)
@@ -49,7 +47,7 @@ local function drop_absent(is_beating, is_leaving)
         forget(pool.caller)
     end
     for i, id in ipairs(pool.parked) do
-        local process = process_of(id) or { pool.presence - ABSENT_MS - 1, 0, 1 }
+        local process = process_of(id) or { pool.presence - ABSENT_MS - 1, 0, 1, 0 }
         if pool.presence - process[1] > ABSENT_MS then
             process[3], process.dirty, processes[id] = 2, true, process
             if drop_line(id) then

@@ -14,7 +14,8 @@ end
 local function note_presence()
     local process = processes[pool.caller]
     local was_parked = process[3] == 1
-    process[1], process[2], process[3] = pool.presence, process[2] > 0 and pool.now or 0, 0
+    process[1], process[2] = pool.presence, process[2] > 0 and pool.now or 0
+    process[3], process[4] = 0, pool.now
     process.dirty = true
     return was_parked
 end

@@ -74,7 +74,7 @@ end
 local function process_views(ids)
     local views = {}
     for _, id in ipairs(ids) do
-        local process, queued = process_of(id) or { 0, 0, 0 }, 0
+        local process, queued = process_of(id) or { 0, 0, 0, 0 }, 0
         for queue in pairs(pool.queues) do
             queued = queued + count_range("w|" .. queue .. "|" .. id)
         end

@@ -5,7 +5,7 @@
 --   queues                 {queue: [wake_at, ticket, armed process]} of the queues that wait
 --   outages                {key id: [until (0 = for ever), reason]}
 --   parked                 [processes whose lines are out of the order]
---   process|<id>           [presence seen, first unread push, state: 0 live, 1 parked, 2 being dropped]
+--   process|<id>           [presence seen, first unread push, state: 0 live, 1 parked, 2 must register, last call]
 --   keyset|<hash>          [key id, "domain|domain", ...]: the keys of a set, in their order
 --   limits|<domain|lane>   [concurrency, then per bucket: kind, rate, capacity, unit, most]
 --   buckets|<domain|lane>  [pause_until, at, then per bucket: level, held]

@@ -40,7 +40,7 @@ local function save_records()
     end
     for id, process in pairs(processes) do
         if process and process.dirty then
-            put("process|" .. id, string.format("[%d,%d,%d]", process[1], process[2], process[3]))
+            put("process|" .. id, string.format("[%d,%d,%d,%d]", unpack(process)))
         end
     end
     put_outputs(put)

@@ -26,11 +26,31 @@ local function doubt_about(id)
     return age > 0 and SILENT_MS + 1 - age or 0
 end
 
--- No grants for a process until it calls.
+-- What a silent process was granted since its last call and has not read, nobody can have sent: it goes
+-- back, and its message with it. Returns whether anything did.
+local function take_back_unread(id, called_at)
+    local has_returned = false
+    for _, text in ipairs(redis.call("LRANGE", ARGV[3] .. id, 0, -1)) do
+        for _, told in ipairs(cjson.decode(text)[2]) do
+            local ticket = find_ticket(told[1])
+            if ticket and ticket.state == "g" and ticket.at > called_at then
+                undo(ticket)
+                has_returned = true
+            end
+        end
+    end
+    if has_returned then
+        redis.call("DEL", ARGV[3] .. id)
+        pool.unfinished = true
+    end
+    return has_returned
+end
+
+-- No grants for a process until it calls; one that lost a grant has to register again then.
 local function park(id)
     leave_order(id)
-    local process = process_of(id) or { pool.presence - ABSENT_MS, 0, 0 }
-    process[3], process.dirty = 1, true
+    local process = process_of(id) or { pool.presence - ABSENT_MS, 0, 0, 0 }
+    process[3], process.dirty = take_back_unread(id, process[4]) and 2 or 1, true
     processes[id] = process
     pool.parked[#pool.parked + 1] = id
     table.sort(pool.parked)

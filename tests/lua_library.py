@@ -1,0 +1,34 @@
+"""Loads files of lua/lib into a Lua 5.1 of their own, so that their pure functions are tested alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import settings
+from lupa import lua51
+
+from llm_fleet.engine.scripts import lua_folder
+
+__all__ = ["Library", "examples"]
+
+examples = settings(max_examples=80, deadline=None, derandomize=True, database=None)
+
+
+class Library:
+    """Some files of lua/lib, joined; their locals by name: `Library("bucket")["ceil_div"](7, 2)`."""
+
+    def __init__(self, *names: str) -> None:
+        self._lua = lua51.LuaRuntime(unpack_returned_tuples=True)
+        texts = [(lua_folder() / "lib" / f"{name}.lua").read_text(encoding="utf-8") for name in names]
+        self._source = "\n".join(texts)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._lua.execute(f"{self._source}\nreturn {name}")
+
+    def several(self, *names: str) -> list[Any]:
+        """Functions that share their file's state."""
+        return list(self._lua.execute(f"{self._source}\nreturn {', '.join(names)}"))
+
+    def table(self, values: Any) -> Any:
+        """A Lua table out of a dict or a list."""
+        return self._lua.table_from(values)

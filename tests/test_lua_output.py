@@ -1,0 +1,29 @@
+"""lib/output: how long answers are, learned by the whole fleet (ENGINE.md §3)."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.lua_library import Library, examples
+
+LIBRARY = Library("output")
+NTH_LARGEST, QUANTILE_OF = LIBRARY.several("nth_largest", "quantile_of")
+
+outputs = st.integers(1, 10**11)
+
+
+@examples
+@given(st.lists(outputs, min_size=1, max_size=60), st.integers(1, 10))
+def test_nth_largest_is_that_of_the_sorted_list(values, nth) -> None:
+    """The nth from the top; of a shorter list the least."""
+    expected = sorted(values, reverse=True)[:nth][-1]
+    assert NTH_LARGEST(LIBRARY.table(values), nth) == expected
+
+
+@examples
+@given(st.lists(outputs, min_size=20, max_size=50))
+def test_one_output_in_ten_is_larger_than_predicted(values) -> None:
+    """Of 50 outputs the 5th largest, of 20 the 2nd: the 0.9 quantile."""
+    ring = "".join(f"{value:012d}" for value in values)
+    assert QUANTILE_OF(ring) == sorted(values, reverse=True)[len(values) // 10 - 1]
