@@ -15,6 +15,7 @@ from typing import Any
 from unittest import mock
 
 import fakeredis
+import pytest
 import redis
 
 from llm_fleet.engine.keys import PoolKeys
@@ -24,7 +25,7 @@ from llm_fleet.engine.scripts import load_script
 from llm_fleet.engine.values import Bucket, DomainLimits, LaneLimits, Need, PoolLimits
 
 __all__ = [
-    "FAKE", "Answer", "Mail", "Rig", "beat", "cancel", "enqueue", "fake_rig", "leave", "per_day", "pool_of",
+    "FAKE", "Answer", "Mail", "Rig", "beat", "cancel", "enqueue", "fake_rig", "leave", "open_rig", "per_day", "pool_of",
     "real_server", "settle",
 ]  # fmt: skip
 
@@ -263,6 +264,17 @@ def fake_rig(limits: PoolLimits, *processes: str, **options: Any) -> Rig:
     for process in processes or ("A",):
         rig.register(process, limits, **options)
     return rig
+
+
+@contextmanager
+def open_rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    """An empty rig, for a fixture with the params "fake" and "real"."""
+    if request.param == "fake":
+        FAKE.flushall()
+        yield Rig(FAKE)
+    else:
+        with real_server(request.getfixturevalue("server").url) as rig:
+            yield rig
 
 
 @contextmanager

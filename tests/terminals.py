@@ -64,9 +64,10 @@ class Terminal:
             assert self._read(0.1), self.text
 
     def ends(self) -> int:
-        """Read to the end; the exit code."""
-        while self._read(PATIENCE_S):
-            pass
+        """Read to the end, which must come; the exit code."""
+        deadline = time.monotonic() + PATIENCE_S
+        while self._read(0.1):
+            assert time.monotonic() < deadline, self.text
         return self._process.wait(PATIENCE_S)
 
     def _read(self, timeout_s: float) -> bool:

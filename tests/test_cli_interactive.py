@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from llm_fleet.cli.render import printable
 from tests.commands import Ran, run_command
 from tests.managers import config_text, entry, provider
+from tests.terminals import Terminal
 
 LIMITS = {"requests_per_minute": 600, "output_tokens_per_minute": 60_000}
 
@@ -131,8 +133,6 @@ def test_options_reach_every_call(say, sim):
 
 def test_what_could_command_a_terminal_is_not_printed():
     """An answer's control characters are shown as `?`; text, tabs and line breaks stay."""
-    from llm_fleet.cli.render import printable
-
     assert printable("a\x1b[2Jb\x9b0mc\x07\td\né") == "a?[2Jb?0mc?\td\né"
 
 
@@ -152,9 +152,7 @@ def test_log_lines_are_shown_only_on_request(say, caplog):
 
 
 def test_ctrl_c_stops_the_answer_and_not_the_prompt(tmp_path: Path, sim, redis_url, namespace):
-    """On a terminal: Ctrl-C in an answer gives back what it held; the next line is answered; Ctrl-D leaves."""
-    from tests.terminals import Terminal
-
+    """Ctrl-C in an answer gives back what it held; the next line is answered; Ctrl-D leaves."""
     path = tmp_path / "llm.yaml"
     path.write_text(config_text(redis_url, namespace, anthropic=entry(sim.url, 2, limits=LIMITS)))
     sim.set_faults([{"kind": "stall", "times": 1, "after_chunks": 1}])
@@ -166,5 +164,6 @@ def test_ctrl_c_stops_the_answer_and_not_the_prompt(tmp_path: Path, sim, redis_u
         terminal.until("stopped; what it held was given back")
         terminal.type("hello\n")
         terminal.until("in the queue")
+        terminal.until("> ")
         terminal.type("\x04")
         assert terminal.ends() == 0

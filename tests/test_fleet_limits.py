@@ -16,12 +16,12 @@ SHORT = Plan(processes=2, tasks=16, calls=6, keys=3, burst=60.0, jitter=1.0, lat
 """More calls than the buckets hold: at the end all is used up, also on a slow machine. The jitter is
 what a busy machine takes between grant and send; in so short a run it costs 1 second of 65."""
 
-REQUESTS = replace(SHORT, processes=3, calls=4, rpm=60, itpm=30_000, slots=8)
+REQUESTS = replace(SHORT, processes=3, tasks=15, calls=4, rpm=58, itpm=30_000, slots=8)
 OUTPUT = replace(
     SHORT,
     rpm=3_000,
     itpm=3_000_000,
-    otpm=3_800,
+    otpm=4_000,
     output="60~0.4",
     per_token=0.002,
     max_tokens=4096,
