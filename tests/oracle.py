@@ -216,4 +216,3 @@ def _actual(bucket: OracleBucket, input: int | None, output: int | None) -> int 
     amounts = {"input_tokens": [input], "output_tokens": [output], "tokens": [input, output]}
     known = [amount for amount in amounts[bucket.resource] if amount is not None]
     return sum(known) * UNIT if len(known) == len(amounts[bucket.resource]) else None
-

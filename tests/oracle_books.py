@@ -163,7 +163,9 @@ class Books:
 
     def cancel_one(self, process: str, at: int) -> Wire:
         """A cancel of one of the tickets of a process, waiting or granted."""
-        ids = [h.id for h in self.held_by(process)] + [id for id, who in self.waiting.items() if who == process]
+        ids = [h.id for h in self.held_by(process)] + [
+            id for id, who in self.waiting.items() if who == process
+        ]
         return cancel(ids[at % len(ids)] if ids else self.unknown())
 
     def beat_some(self, process: str, left_out: int, tokens: int) -> Wire:

@@ -64,7 +64,9 @@ class Ledger(Books):
         for wire, result in zip(call.operations, call.results, strict=True):
             match wire, result:
                 case ["s", id, input, output, *_], ["s", "s"] if id in self.entries:
-                    self._settled(call.at, id, None if output < 0 else self.bucket.amount(input, output) * UNIT)
+                    self._settled(
+                        call.at, id, None if output < 0 else self.bucket.amount(input, output) * UNIT
+                    )
                 case ["c", id], ["c", "g", *_] if id in self.entries:
                     entry = self.entries.pop(id)
                     self.charges[call.at] -= 0 if self.bucket.rule == "as_produced" else entry.charged

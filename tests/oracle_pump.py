@@ -139,7 +139,9 @@ class Pump:
 
     def _buckets(self, domains: tuple[str, ...], lane: str) -> list[OracleBucket]:
         lanes = ["*"] if lane == "*" else ["*", lane]
-        return [b for domain in domains for name in lanes for b in self.oracle.buckets.get((domain, name), [])]
+        return [
+            b for domain in domains for name in lanes for b in self.oracle.buckets.get((domain, name), [])
+        ]
 
     # -- timers ----------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from llm_fleet.engine.values import RULES, Bucket, DomainLimits, LaneLimits, PoolLimits
@@ -16,7 +16,12 @@ from tests.pool_rig import Wire, cancel
 __all__ = ["CALLS", "MODEST", "Act", "acts", "members", "perform", "play", "pools"]
 
 MODEST = settings(
-    derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=False
+    derandomize=True,
+    deadline=None,
+    database=None,
+    print_blob=False,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],  # shrinking takes minutes: add it to look into a failure
 )
 LANES = ("*", "big")
 BURSTS_MS, JITTERS_MS = (2_000, 5_000, 10_000, 60_000), (0, 500)
@@ -85,7 +90,10 @@ class Act:
     tag: str = ""
 
 
-ENQUEUES, ENDS = ("enqueue", "enqueue", "enqueue", "enqueue now", "batch"), ("settle", "settle unknown", "cancel")
+ENQUEUES, ENDS = (
+    ("enqueue", "enqueue", "enqueue", "enqueue now", "batch"),
+    ("settle", "settle unknown", "cancel"),
+)
 CALLS = (*ENQUEUES, *ENDS, "beat", "throttle", "again")
 ALL = (*CALLS, "switch", "advance", "wake", "wake", "quiet")
 

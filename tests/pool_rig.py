@@ -140,7 +140,7 @@ class Rig:
         """Carry out a command at the rig's time: the fake takes its TIME from `time.time`."""
         if not self.is_fake:
             return command()
-        with mock.patch("time.time", lambda: (self.time_ms + 0.25) / 1000):
+        with mock.patch("time.time", return_value=(self.time_ms + 0.25) / 1000):
             return command()
 
     # -- scripts -------------------------------------------------------------------------------

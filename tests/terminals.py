@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 __all__ = ["Terminal", "screen_of"]
@@ -58,8 +59,15 @@ class Terminal:
 
     def until(self, word: str) -> None:
         """Wait until it shows `word`."""
+        self._wait(lambda: word in self.text)
+
+    def prompts(self) -> None:
+        """Wait until it asks for a line: what is typed earlier is not read as keys."""
+        self._wait(lambda: self.text.endswith("> "))
+
+    def _wait(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE_S
-        while word not in self.text:
+        while not condition():
             assert time.monotonic() < deadline, self.text
             assert self._read(0.1), self.text
 

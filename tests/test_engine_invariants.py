@@ -15,7 +15,17 @@ from tests.pool_rig import FAKE, Rig, pool_of
 
 LONG = st.lists(acts(), min_size=15, max_size=40)
 FOREVER_S = 100_000.0
-LEDGER_ACTS = ("enqueue", "enqueue", "settle", "settle", "settle unknown", "cancel", "beat", "wake", "advance")
+LEDGER_ACTS = (
+    "enqueue",
+    "enqueue",
+    "settle",
+    "settle",
+    "settle unknown",
+    "cancel",
+    "beat",
+    "wake",
+    "advance",
+)
 
 
 def opened(pool: PoolLimits, *, ttl_s: float = 15.0, fewer: bool = False) -> Books:
@@ -130,7 +140,9 @@ def ends_of(books: Books) -> dict[str, set[str]]:
 
 
 @settings(MODEST, max_examples=40)
-@given(pools(), st.lists(acts("enqueue", "enqueue", "settle", "throttle", "advance"), min_size=10, max_size=30))
+@given(
+    pools(), st.lists(acts("enqueue", "enqueue", "settle", "throttle", "advance"), min_size=10, max_size=30)
+)
 def test_8_exact_wake_and_not_a_tick_earlier(pool: PoolLimits, story: list[Act]) -> None:
     """At the time that a head was told it is granted, and one tick earlier it is not."""
     books = opened(pool, ttl_s=FOREVER_S)

@@ -13,6 +13,7 @@ from tests.oracle_pair import Pair
 from tests.oracle_stories import CALLS, MODEST, Act, acts, members, perform, pools
 from tests.pool_rig import FAKE, Rig, real_server
 
+
 class PoolMachine(RuleBasedStateMachine):
     """Each rule is a call that two processes make to a pool, or time that passes."""
 

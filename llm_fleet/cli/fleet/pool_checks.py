@@ -9,7 +9,7 @@ from typing import Any
 from ...config import FleetConfig
 from ...engine.domains import pool_limits
 from ...engine.registration import Known, offer
-from ..render import some_of
+from ..render import count_of, some_of
 from .findings import Finding
 from .health import pool_troubles, state_of
 
@@ -31,7 +31,7 @@ def pool_findings(name: str, pool: Snapshot | None, config: FleetConfig | None) 
     ]
     if not any(finding.grade in ("warning", "problem") for finding in found):
         live = sum(state_of(process, pool) == "live" for process in pool["processes"].values())
-        facts = f"{len(pool['keys'])} keys in service, {live} processes live, {pool['waiting']} tickets wait"
+        facts = f"{count_of(len(pool['keys']), 'key')} in service, {count_of(live, 'process')} live"
         yield Finding("ok", "pool", f"{name}: {facts}")
     yield from found
 
@@ -41,7 +41,7 @@ def _left_behind(name: str, pool: Snapshot) -> Iterator[Finding]:
     gone = {each: process for each, process in pool["processes"].items() if state_of(process, pool) == "gone"}
     if holding := [each for each, process in sorted(gone.items()) if process["leases"]]:
         leases = sum(gone[each]["leases"] for each in holding)
-        text = f"{name}: {leases} leases of processes that are gone ({some_of(holding)})"
+        text = f"{name}: {count_of(leases, 'lease')} of processes that are gone ({some_of(holding)})"
         remedy = (
             f"each ends {pool['ttl_ms'] / 1000:g} s after its last renewal, with the next call of any process"
         )
@@ -50,7 +50,7 @@ def _left_behind(name: str, pool: Snapshot) -> Iterator[Finding]:
         text = f"{name}: unread messages for processes that are gone ({some_of(unread)})"
         yield Finding("note", "orphans", text, "nothing: they vanish within a minute")
     if quiet := sorted(set(gone) - set(holding) - set(unread)):
-        text = f"{name}: {len(quiet)} processes ended without a goodbye ({some_of(quiet)})"
+        text = f"{name}: {count_of(len(quiet), 'process')} ended without a goodbye ({some_of(quiet)})"
         remedy = "nothing, if they were killed; else end them with SIGTERM, and close the manager"
         yield Finding("note", "orphans", text, remedy)
 

@@ -34,6 +34,7 @@ PROBES: tuple[tuple[str, ...], ...] = (
     ("ZADD", ZSET, "0", "member"),
     ("ZCARD", ZSET),
     ("ZLEXCOUNT", ZSET, "-", "+"),
+    ("ZRANGE", ZSET, "0", "0"),
     ("ZRANGEBYLEX", ZSET, "-", "+"),
     ("ZRANGEBYSCORE", ZSET, "0", "0"),
     ("ZREM", ZSET, "member"),

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Coroutine, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
@@ -46,9 +46,8 @@ def converse(options: Options) -> bool:
     Raises:
         ConfigError: the config cannot work.
     """
-    _set_log(options.verbose)
-    manager = LLMManager(load_config(options.config))
-    with asyncio.Runner() as runner:
+    with _log_shown(options.verbose), asyncio.Runner() as runner:
+        manager = LLMManager(load_config(options.config))
         try:
             asked = {"model": options.model, "system": options.system, "max_tokens": options.max_tokens}
             talk = Talk(manager, options.provider, asked)
@@ -57,10 +56,16 @@ def converse(options: Options) -> bool:
             runner.run(manager.close())
 
 
-def _set_log(is_verbose: bool) -> None:
-    """An error is told once, by the prompt; the log has it too."""
+@contextmanager
+def _log_shown(is_verbose: bool) -> Iterator[None]:
+    """An error is told once, by the prompt; the log is shown only where it is asked for."""
     logger = logging.getLogger("llm_fleet")
-    logger.addHandler(logging.StreamHandler() if is_verbose else logging.NullHandler())
+    handler = logging.StreamHandler() if is_verbose else logging.NullHandler()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _take_turns(runner: asyncio.Runner, talk: Talk) -> bool:

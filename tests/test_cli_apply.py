@@ -1,0 +1,100 @@
+"""`llm-fleet config apply`: a file's limits come into force for the whole fleet, at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llm_fleet.errors import QueueTimeout
+from llm_fleet.middleware.rate_limiter import RateLimitConfig
+from tests.commands import run_command, run_command_beside
+from tests.managers import HELLO, KEYS, config_text, entry, manager_of, provider, settled
+
+ACCOUNT = [{"key": KEYS[0], "account": "main"}]
+
+
+@pytest.fixture
+def write(tmp_path: Path, redis_url: str, namespace: str) -> Any:
+    """Writes a config whose account `main` may send this many requests a minute; its path."""
+
+    def one(per_minute: int, url: str = "http://127.0.0.1:1", version: int | None = None) -> str:
+        limits = {"requests_per_minute": per_minute, "jitter_seconds": 0}
+        tree = json.loads(
+            config_text(redis_url, namespace, anthropic=entry(url, limits=limits, api_keys=ACCOUNT))
+        )
+        path = tmp_path / "llm.yaml"
+        path.write_text(json.dumps({**tree, **({"config_version": version} if version else {})}))
+        return str(path)
+
+    return one
+
+
+async def test_running_processes_go_by_the_new_limits_at_once(simulator, capsys, write, redis_url, namespace):
+    """A fleet that could send no more goes on after the limit was raised, and nobody was restarted."""
+    sim = simulator(provider())
+    fields = entry(sim.url, limits={"requests_per_minute": 1, "jitter_seconds": 0}, api_keys=ACCOUNT)
+    async with manager_of(redis_url, namespace, anthropic=fields) as manager:
+        client = manager.get_client()
+        await client.complete(HELLO)
+        with pytest.raises(QueueTimeout):
+            await client.complete(HELLO, queue_timeout=0.1)
+        ran = await run_command_beside(capsys, "config", "apply", write(6000, sim.url))
+        assert (ran.code, ran.out.splitlines()[0]) == (0, "anthropic: applied to main")
+        await asyncio.gather(*(client.complete(HELLO, timeout=5) for _ in range(10)))
+
+
+async def test_it_wins_over_limits_from_code_and_over_newer_versions(
+    simulator, capsys, write, redis_url, namespace
+):
+    """Whatever was before, by whatever version, is replaced; `source` says file again."""
+    sim = simulator(provider())
+    async with manager_of(redis_url, namespace, anthropic=entry(sim.url, api_keys=ACCOUNT)) as manager:
+        await run_command_beside(capsys, "config", "apply", write(50, version=7))
+        await manager.get_or_create_client(rate_limit_config=RateLimitConfig(requests_per_minute=20))
+        await manager.get_client().complete(HELLO)
+        await run_command_beside(capsys, "config", "apply", write(40, version=3))
+        domain = (await settled(manager))["domains"]["main"]
+    assert (domain["source"], domain["version"], domain["lanes"]["*"][0]["limit"]) == ("file", 3, 40)
+
+
+async def test_it_takes_part_in_nothing(capsys, write, redis_url, namespace):
+    """It leaves no process in the pool; a second time there is nothing to do; --json says so."""
+    path = write(50)
+    await run_command_beside(capsys, "config", "apply", path)
+    ran = await run_command_beside(capsys, "config", "apply", path, "--json")
+    assert json.loads(ran.out) == {"anthropic": {"domains": {"main": "same"}, "drift": []}}
+    where = ("--redis", redis_url, "--namespace", namespace)
+    status = json.loads((await run_command_beside(capsys, "status", "--json", *where)).out)
+    assert status["pools"]["anthropic"]["processes"] == {}
+
+
+async def test_it_names_processes_with_other_limits(simulator, capsys, write, redis_url, namespace):
+    """A process that was started with another file is told of: it goes by the limits in force."""
+    sim = simulator(provider())
+    fields = entry(sim.url, limits={"requests_per_minute": 60}, api_keys=ACCOUNT)
+    async with manager_of(redis_url, namespace, anthropic=fields) as manager:
+        await manager.get_client().complete(HELLO)
+        ran = await run_command_beside(capsys, "config", "apply", write(50))
+    assert "config drift: 1 of 1 processes" in ran.out
+    assert "they go by the limits in force all the same" in ran.out
+
+
+def test_a_provider_that_is_not_there_is_wrong_usage(capsys, write):
+    """Exit code 2, and the names that there are; nothing is applied."""
+    ran = run_command(capsys, "config", "apply", write(50), "--provider", "opneai")
+    assert ran.code == 2
+    assert "it has anthropic" in ran.err
+
+
+def test_without_a_config_it_applies_nothing(capsys, monkeypatch, tmp_path, redis_url):
+    """REDIS_URL alone is not enough: exit code 78 and the path that is missing."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LLM_CONFIG_PATH", raising=False)
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    ran = run_command(capsys, "config", "apply")
+    assert (ran.code, ran.out) == (78, "")
+    assert "config/llm.yaml: no such file" in ran.err
