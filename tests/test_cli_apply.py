@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from llm_fleet.errors import QueueTimeout
 from llm_fleet.middleware.rate_limiter import RateLimitConfig
 from tests.commands import run_command, run_command_beside
 from tests.managers import HELLO, KEYS, config_text, entry, manager_of, provider, settled
@@ -19,10 +18,13 @@ ACCOUNT = [{"key": KEYS[0], "account": "main"}]
 
 @pytest.fixture
 def write(tmp_path: Path, redis_url: str, namespace: str) -> Any:
-    """Writes a config whose account `main` may send this many requests a minute; its path."""
+    """Writes a config whose account `main` may send so many requests a minute, and hold so many; its path."""
 
-    def one(per_minute: int, url: str = "http://127.0.0.1:1", version: int | None = None) -> str:
-        limits = {"requests_per_minute": per_minute, "jitter_seconds": 0}
+    def one(per_minute: int, slots: int = 9, version: int | None = None) -> str:
+        limits, url = (
+            {"requests_per_minute": per_minute, "max_concurrent_requests": slots},
+            "http://127.0.0.1:1",
+        )
         tree = json.loads(
             config_text(redis_url, namespace, anthropic=entry(url, limits=limits, api_keys=ACCOUNT))
         )
@@ -34,17 +36,18 @@ def write(tmp_path: Path, redis_url: str, namespace: str) -> Any:
 
 
 async def test_running_processes_go_by_the_new_limits_at_once(simulator, capsys, write, redis_url, namespace):
-    """A fleet that could send no more goes on after the limit was raised, and nobody was restarted."""
-    sim = simulator(provider())
-    fields = entry(sim.url, limits={"requests_per_minute": 1, "jitter_seconds": 0}, api_keys=ACCOUNT)
+    """A fleet that could hold one call holds five after the limit was raised, and nobody was restarted."""
+    sim = simulator(provider(latency_s=0.3))
+    limits = {"requests_per_minute": 600, "max_concurrent_requests": 1}
+    fields = entry(sim.url, limits=limits, api_keys=ACCOUNT)
     async with manager_of(redis_url, namespace, anthropic=fields) as manager:
         client = manager.get_client()
-        await client.complete(HELLO)
-        with pytest.raises(QueueTimeout):
-            await client.complete(HELLO, queue_timeout=0.1)
-        ran = await run_command_beside(capsys, "config", "apply", write(6000, sim.url))
+        await asyncio.gather(client.complete(HELLO), client.complete(HELLO))
+        assert sim.books()["accounts"]["account-0"]["peak_concurrency"] == 1
+        ran = await run_command_beside(capsys, "config", "apply", write(600, slots=5))
         assert (ran.code, ran.out.splitlines()[0]) == (0, "anthropic: applied to main")
-        await asyncio.gather(*(client.complete(HELLO, timeout=5) for _ in range(10)))
+        await asyncio.gather(*(client.complete(HELLO) for _ in range(12)))
+    assert sim.books()["accounts"]["account-0"]["peak_concurrency"] == 5
 
 
 async def test_it_wins_over_limits_from_code_and_over_newer_versions(

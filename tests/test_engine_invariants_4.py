@@ -34,12 +34,13 @@ def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
         yield opened
 
 
-def granted_over(rig: Rig, ms: int, *, every_ms: int = 50) -> list[int]:
-    """Call again and again for so long; the times of grants, relative to now."""
+def granted_over(rig: Rig, ms: int) -> list[int]:
+    """Call whenever told to for so long; the times of grants, relative to now."""
     start, times = rig.time_ms, []
     while rig.time_ms < start + ms:
-        times += [rig.time_ms - start] * len(rig.taken("A").grants)
-        rig.advance(every_ms)
+        answer = rig.taken("A")
+        times += [rig.time_ms - start] * len(answer.grants)
+        rig.advance(min([wake[2] for wake in answer.wakes], default=ms))
     return times
 
 
@@ -66,16 +67,17 @@ def test_day_limit_refills_though_it_is_called_often() -> None:
     assert rig.units()["d0|*"][0][0] == 1_000 * 60_000 - 965 * 60_000 + 865_000 // 1_440 * 1_000
 
 
-@pytest.mark.parametrize("per_minute", [1, 2, 7, 12, 90, 600])
+@pytest.mark.parametrize("per_minute", [1, 2, 7, 12, 100])
 @pytest.mark.parametrize("window_ms", [60_000, 10_000])
 def test_window_is_never_exceeded_by_requests(per_minute: int, window_ms: int) -> None:
     """With `enforced_as: window` no window sees more requests than its limit, sent up to J after the grant."""
     limits = pool_of(Bucket("requests", per_minute, window_ms=window_ms, jitter_ms=500))
     rig = fake_rig(limits)
-    rig.taken("A", *(enqueue(f"t{i}", limits) for i in range(128)))
-    times = granted_over(rig, 3 * window_ms, every_ms=window_ms // 400)
+    answer = rig.taken("A", *(enqueue(f"t{i}", limits) for i in range(128)))
+    times = [0] * len([result for result in answer.results if result[0] == "g"])
+    times += granted_over(rig, 3 * MINUTE_MS)
     most = max(1, per_minute * window_ms // MINUTE_MS)
-    assert len(times) > 1
+    assert len(times) > most
     for late, early in zip(times[most:], times, strict=False):
         assert late - (early + 500) >= window_ms  # the first arrives late, and the last at once
 
@@ -85,9 +87,10 @@ def test_window_is_never_exceeded_by_tokens(need: int) -> None:
     """With `enforced_as: window` no window sees more tokens than its limit, however large the requests."""
     limits = pool_of(Bucket("input_tokens", 10_000, window_ms=MINUTE_MS, jitter_ms=500))
     rig = fake_rig(limits)
-    rig.taken("A", *(enqueue(f"t{i}", limits, tokens=(need, 0)) for i in range(60)))
-    times = granted_over(rig, 4 * MINUTE_MS, every_ms=100)
-    assert len(times) > 1
+    answer = rig.taken("A", *(enqueue(f"t{i}", limits, tokens=(need, 0)) for i in range(60)))
+    times = [0] * len([result for result in answer.results if result[0] == "g"])
+    times += granted_over(rig, 4 * MINUTE_MS)
+    assert need * len(times) > 10_000
     for start in times:
         arrived = [at for at in times if start <= at < start + MINUTE_MS - 500]
         assert need * len(arrived) <= 10_000
@@ -112,7 +115,7 @@ def test_need_above_the_limit_is_refused_at_once_behind_a_head_too() -> None:
     rig.enqueue("A", "all", tokens=(600, 0))
     rig.enqueue("A", "head", tokens=(600, 0))
     denied, reason, _, resource, _, need, _, limit, _ = rig.enqueue("A", "never", tokens=(601, 0))
-    assert (denied, reason, resource, need, limit) == ("d", "too_large", 2, 601, 600)
+    assert (denied, reason, int(resource), need, limit) == ("d", "too_large", 2, 601, 600)
 
 
 def test_predictions_never_make_a_ticket_too_large() -> None:
@@ -224,7 +227,7 @@ def test_spaced_requests_are_the_limit_and_the_jitter_apart() -> None:
     limits = pool_of(Bucket("requests", 120, burst_ms=400, jitter_ms=500))
     rig = fake_rig(limits)
     rig.taken("A", *(enqueue(f"t{i}", limits) for i in range(6)))
-    times = granted_over(rig, 6_000, every_ms=1)
+    times = granted_over(rig, 6_000)
     assert [late - early for early, late in pairwise(times)] == [1_000] * 4
 
 
