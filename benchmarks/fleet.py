@@ -29,14 +29,14 @@ def main() -> int:
     """Run what the command line asks for. 0: every target is met, 1: one is not, 2: usage."""
     options = vars(_parser().parse_args())
     is_json, redis_url = options.pop("json"), options.pop("redis")
-    plan = plan_of(options)
+    plan, machine = plan_of(options), _machine()
     if not is_json:
-        print(_described(plan), flush=True)
+        print(_described(plan), f"On: {machine}", sep="\n", flush=True)
     outcome = run_fleet(plan, redis_url)
     figures = figures_of(outcome)
     targets = targets_of(plan, figures)
     if is_json:
-        print(json.dumps(_object(outcome, figures, targets)))
+        print(json.dumps({"machine": machine, **_object(outcome, figures, targets)}))
     else:
         print(f"Redis: {outcome.redis}", *_lines(figures), *targets, sep="\n")
     return 0 if all(target.is_met for target in targets) else 1
@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _described(plan: Plan) -> str:
     options = " ".join(f"{name}={value}" for name, value in plan.described().items() if value not in ("", 0))
-    return f"Run: {options}\nOn: {_machine()}"
+    return f"Run: {options}"
 
 
 def _machine() -> str:
@@ -91,7 +91,6 @@ def _object(outcome: Outcome, figures: Json, targets: list[Target]) -> Json:
     verdicts = [{"name": target.name, "value": target.value, "met": target.is_met} for target in targets]
     return {
         "plan": outcome.plan.described(),
-        "machine": _machine(),
         "redis": outcome.redis,
         "figures": figures,
         "targets": verdicts,

@@ -7,9 +7,11 @@ from typing import Any
 
 from .plan import Plan
 
-__all__ = ["Target", "targets_of"]
+__all__ = ["NOTICED_S", "Target", "targets_of"]
 
 Json = dict[str, Any]
+NOTICED_S = 0.7
+"""An expiry is noticed by the next step of anybody: at most the interval of presence later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ def _own_targets(plan: Plan, figures: Json) -> list[Target]:
             gap_s = 2 * 60 / (plan.rpm * plan.keys) + 1
             return [
                 Target("largest gap after the kill, s", figures["largest_gap_s"], at_most=gap_s),
-                Target("slots of the dead are back, s", figures["slots_back_s"], at_most=plan.ttl),
+                Target(
+                    "slots of the dead are back, s", figures["slots_back_s"], at_most=plan.ttl + NOTICED_S
+                ),
             ]
     return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from llm_fleet.engine.values import Bucket, LaneLimits, PoolLimits
 from tests.oracle_books import Books, Call
 from tests.oracle_ledger import Ledger
-from tests.oracle_stories import CALLS, MODEST, Act, acts, limits, members, perform, play, pools
+from tests.oracle_stories import CALLS, LIMITS, MODEST, Act, acts, limits, members, perform, play, pools
 from tests.pool_rig import FAKE, Rig, pool_of
 
 LONG = st.lists(acts(), min_size=15, max_size=40)
@@ -208,3 +209,31 @@ def replayed(pool: PoolLimits, calls: list[Call], random: Random | None) -> obje
         repeats = random.choices(lately, k=random.randint(1, 3)) if random and lately else []
         books.step(call.process, *repeats)
     return books.rig.units(), books.rig.snapshot()
+
+
+@st.composite
+def shared_limits(draw: st.DrawFn) -> tuple[Bucket, ...]:
+    """One or two limits that both lanes share."""
+    names = draw(st.lists(st.sampled_from(sorted(LIMITS)), min_size=1, max_size=2, unique=True))
+    return tuple(draw(limits(name, 1)) for name in names)
+
+
+@settings(MODEST, max_examples=60)
+@given(shared_limits(), st.sampled_from((0, 2)), st.lists(acts("enqueue", "settle unknown", "advance"), max_size=20))
+def test_10_head_keeps_its_projected_start(shared: tuple[Bucket, ...], slots: int, story: list[Act]) -> None:
+    """Whatever later tickets of another lane take, a rate-blocked head starts when it was told, at the latest."""
+    own = Bucket("input_tokens", 600, jitter_ms=0)
+    books = opened(pool_of(*shared, slots=slots, lanes=[LaneLimits("big", (own,))]), ttl_s=FOREVER_S)
+    books.patience_ms = (10**9, 10**9, 10**9)
+    books.step("A", books.enqueue("A", lane="big", tokens=(600, 0)))
+    books.step("A", books.settle_one("A", 0, (None, None)))
+    wakes = books.step("A", books.enqueue("A", lane="big", tokens=(300, 20))).wakes
+    if not wakes:
+        return
+    [(_, _, head, ms)] = wakes
+    due = books.now + ms
+    for act in story:
+        if act.kind != "advance" or books.now + 16_000 < due:
+            perform(books, replace(act, lane="*"))
+    books.advance(due - books.now)
+    assert head not in books.waiting
