@@ -22,7 +22,8 @@ local function heartbeat(op)
     for i = #op[2] + 1, #ids do
         local ticket = tickets[ids[i]]
         if not reported[ids[i]] and ticket and ticket.state == "g" then
-            missing[#missing + 1] = string.format('["%s","%s",%d,0]', ticket.id, ticket.key, ticket.order)
+            missing[#missing + 1] = string.format('["%s","%s",%d,%d]', ticket.id, ticket.key, ticket.order,
+                ticket.spacing or 0)
         end
     end
     return string.format('["h",[%s],[%s]]', table.concat(unknown, ","), table.concat(missing, ","))

@@ -4,7 +4,7 @@
 --   ["q", process, queue, order, input, output, predicted, cold, enqueued_at, deadline, band, tenant,
 --    tag, preferred key]
 --   ["g", process, queue, fence, key, "domain|domain", granted_at, band, tenant, tag,
---    [field, kind, charged, hold, ...]]
+--    [field, kind, charged, hold, ...], spacing ms]
 -- KEYS[5] and KEYS[6] take turns to hold what ended in the last one to two minutes: s settled,
 -- c cancelled; an expired one stays as it was, with state x: a late settle may add to its charges.
 
@@ -35,8 +35,8 @@ local function encode_lease(t)
     for i, charge in ipairs(t.charges) do
         charges[i] = string.format('"%s",%d,%d,%d', charge.field, charge.kind, charge.charged, charge.hold)
     end
-    return string.format('["%s","%s","%s",%d,"%s","%s",%d,"%s","%s","%s",[%s]]', t.state, t.process, t.queue, t.order,
-        t.key, t.domains, t.at, t.band, t.tenant, t.tag, table.concat(charges, ","))
+    return string.format('["%s","%s","%s",%d,"%s","%s",%d,"%s","%s","%s",[%s],%d]', t.state, t.process, t.queue, t.order,
+        t.key, t.domains, t.at, t.band, t.tenant, t.tag, table.concat(charges, ","), t.spacing or 0)
 end
 
 local function decode_ticket(id, text)
@@ -55,7 +55,7 @@ local function decode_ticket(id, text)
             charged = list[i + 2], hold = list[i + 3] }
     end
     return { id = id, state = a[1], process = a[2], queue = a[3], order = a[4], key = a[5], domains = a[6], at = a[7],
-        band = a[8], tenant = a[9], tag = a[10], charges = charges }
+        band = a[8], tenant = a[9], tag = a[10], charges = charges, spacing = a[12] or 0 }
 end
 
 -- Looks tickets up: the live ones, then those that ended not long ago.
