@@ -25,6 +25,7 @@
 --@include lib/answer
 --@include lib/lines
 --@include lib/choice
+--@include lib/weigh
 --@include lib/verdict
 --@include lib/keysets
 --@include lib/overview

@@ -70,7 +70,9 @@ if #later > 0 or is_leaving or next(pool.queues) then
     --@include lib/parking
     --@include lib/silence
     --@include lib/choice
+    --@include lib/weigh
     --@include lib/verdict
+    --@include lib/grants
     --@include lib/pump
     --@include lib/enqueue
     --@include lib/timers
@@ -94,7 +96,4 @@ if #later > 0 or is_leaving or next(pool.queues) then
     arm_timers()
 end
 save()
-for i, call in ipairs(calls) do
-    results[i] = results[i] or enqueued(tickets[call[2]])
-end
-return answer(results, asked)
+return answer(calls, results, asked)

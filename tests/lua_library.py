@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from hypothesis import settings
@@ -19,6 +20,7 @@ class Library:
 
     def __init__(self, *names: str) -> None:
         self._lua = lua51.LuaRuntime(unpack_returned_tuples=True)
+        self._lua.globals().cjson = self.table({"decode": lambda text: self.table(json.loads(text))})
         texts = [(lua_folder() / "lib" / f"{name}.lua").read_text(encoding="utf-8") for name in names]
         self._source = "\n".join(texts)
 

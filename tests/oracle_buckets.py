@@ -40,6 +40,11 @@ class OracleBucket:
         self.level = min(self.capacity, self.level + passed * self.rate)
         self.tick += passed
 
+    def level_after(self, level: int, since_ms: int, now: int) -> int:
+        """What a level of `since_ms` is by now."""
+        passed = now // self.tick_ms - since_ms // self.tick_ms
+        return min(self.capacity, level + passed * self.rate)
+
     @property
     def available(self) -> int:
         return self.level - self.held

@@ -59,10 +59,8 @@ class Pair(Books):
         for (domain, lane), buckets in self.oracle.buckets.items():
             for at, bucket in enumerate(buckets):
                 level, held, ms = stored[f"{domain}|{lane}"][at]
-                ticks = bucket.tick - ms // bucket.tick_ms
-                level = min(bucket.capacity, level + ticks * bucket.rate)
-                where = f"{bucket.resource} of {domain}|{lane} {note}"
-                agree(where, (level, held), (bucket.level, bucket.held))
+                found = bucket.level_after(level, ms, self.oracle.now), held
+                agree(f"{bucket.resource} of {domain}|{lane} {note}", found, (bucket.level, bucket.held))
 
     def compare_overview(self) -> None:
         """What pool_snapshot shows: leases, waiting, slots, pauses, heads."""

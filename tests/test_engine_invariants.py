@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from llm_fleet.engine.values import Bucket, LaneLimits, PoolLimits
 from tests.oracle_books import Books, Call
+from tests.oracle_buckets import OracleBucket
 from tests.oracle_ledger import Ledger
 from tests.oracle_stories import CALLS, LIMITS, MODEST, Act, acts, limits, members, perform, play, pools
 from tests.pool_rig import FAKE, Rig, pool_of
@@ -208,7 +209,18 @@ def replayed(pool: PoolLimits, calls: list[Call], random: Random | None) -> obje
         ]  # a heartbeat renews, whenever it comes
         repeats = random.choices(lately, k=random.randint(1, 3)) if random and lately else []
         books.step(call.process, *repeats)
-    return books.rig.units(), books.rig.snapshot()
+    return levels_of(pool, books), books.rig.snapshot()
+
+
+def levels_of(pool: PoolLimits, books: Books) -> list[tuple[int, int]]:
+    """Every level and hold by now, whenever it was written."""
+    units = books.rig.units()
+    return [
+        (OracleBucket(limit, 0).level_after(level, ms, books.now), held)
+        for domain in pool.domains
+        for lane in domain.lanes
+        for limit, (level, held, ms) in zip(lane.buckets, units[f"{domain.name}|{lane.lane}"], strict=True)
+    ]
 
 
 @st.composite

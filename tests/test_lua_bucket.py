@@ -18,12 +18,16 @@ times = st.integers(10**12, 10**13)
 ticks = st.sampled_from([1, 1440])
 
 
-def shape(rate: int, capacity: int, tick: int = 1):
-    return LIBRARY.table({"rate": rate, "capacity": capacity, "tick": tick})
+def refill(its_shape, level: int, at_ms: int, now: int) -> int:
+    return REFILL(its_shape, level, at_ms, now)[0]
 
 
-def bucket(its_shape, level: int, held: int = 0):
-    return LIBRARY.table({"shape": its_shape, "level": level, "held": held})
+def shape(rate: int, capacity: int, tick: int = 1, **more: object):
+    return LIBRARY.table({"rate": rate, "capacity": capacity, "tick": tick} | more)
+
+
+def bucket(its_shape, level: int, held: int = 0, idle: int = 0):
+    return LIBRARY.table({"shape": its_shape, "level": level, "held": held, "idle": idle})
 
 
 @examples
@@ -40,14 +44,14 @@ def test_refill_is_exact(rate, burst, at_ms, passed_ms, tick, data) -> None:
     capacity = rate * burst
     level = data.draw(st.integers(-capacity, capacity))
     expected = min(capacity, level + rate * ((at_ms + passed_ms) // tick - at_ms // tick))
-    assert REFILL(shape(rate, capacity, tick), level, at_ms, at_ms + passed_ms) == expected
+    assert refill(shape(rate, capacity, tick), level, at_ms, at_ms + passed_ms) == expected
 
 
 @examples
 @given(rates, times, st.integers(1, 10**10))
 def test_refill_ignores_a_clock_that_went_back(rate, at_ms, back_ms) -> None:
     """Less time than before refills nothing, and takes nothing."""
-    assert REFILL(shape(rate, rate * 60_000), 5, at_ms, at_ms - back_ms) == 5
+    assert refill(shape(rate, rate * 60_000), 5, at_ms, at_ms - back_ms) == 5
 
 
 @examples
@@ -56,8 +60,8 @@ def test_refill_in_parts_is_refill_at_once(rate, at_ms, tick, parts) -> None:
     """Frequent calls lose nothing: a flooring refill would."""
     its_shape, level, now = shape(rate, rate * 60_000, tick), 0, at_ms
     for part in parts:
-        level, now = REFILL(its_shape, level, now, now + part), now + part
-    assert level == REFILL(its_shape, 0, at_ms, now)
+        level, now = refill(its_shape, level, now, now + part), now + part
+    assert level == refill(its_shape, 0, at_ms, now)
 
 
 @examples
@@ -72,8 +76,8 @@ def test_wait_is_exact(rate, burst, now, tick, data) -> None:
     if wait == 0:
         assert level >= wanted
     else:
-        assert REFILL(its_shape, level, now, now + wait) >= wanted
-        assert REFILL(its_shape, level, now, now + wait - 1) < wanted
+        assert refill(its_shape, level, now, now + wait) >= wanted
+        assert refill(its_shape, level, now, now + wait - 1) < wanted
 
 
 @pytest.mark.parametrize(
@@ -104,3 +108,28 @@ def test_what_is_given_back_never_passes_the_capacity() -> None:
     assert it.level == 980
     GIVE_BACK(it, 30)
     assert it.level == 1_000
+
+
+@pytest.mark.parametrize(
+    ("level", "idle", "need", "wait"),
+    [
+        (1_000, 0, 1_000, 0),
+        (1_000, 0, 3_000, 200),
+        (1_000, 1_990, 3_000, 1),
+        (1_000, 2_000, 3_000, 0),
+        (990, 2_000, 3_000, 201),
+        (1_000, 0, 5_001, math.inf),
+    ],
+)
+def test_a_need_above_a_windows_bucket_waits_for_idle_time(level, idle, need, wait) -> None:
+    """Where the provider counts windows, it goes only after as long an idle time as it takes to refill."""
+    its_shape = shape(10, 1_000, is_window=True, most=5, unit=1_000)
+    assert WAIT_FOR(bucket(its_shape, level, idle=idle), need, 0, 10**12) == wait
+
+
+def test_only_a_windows_bucket_remembers_that_it_was_idle() -> None:
+    """What refills beyond the capacity is lost, but for the needs above a window's bucket."""
+    its_shape = shape(10, 1_000, is_window=True, most=5, unit=1_000)
+    assert REFILL(its_shape, 990, 10**12, 10**12 + 101) == (1_000, 1_000)
+    assert REFILL(its_shape, 990, 10**12, 10**13) == (1_000, 4_000)
+    assert REFILL(shape(10, 1_000), 990, 10**12, 10**13) == (1_000, 0)

@@ -59,6 +59,6 @@ def test_scripts_speak_the_plain_dialect(name) -> None:
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_locals_stay_far_from_luas_bound(name) -> None:
-    """Lua 5.1 takes 200 locals in a function: a joined script has 170 at most in its main chunk."""
-    outer = re.findall(r"(?m)^local (?:function (\w+)|([\w, ]+?)(?: =|$))", load_script(name).source)
-    assert sum(1 if function else len(names.split(",")) for function, names in outer) <= 170
+    """Lua 5.1 takes 200 locals in a function: twenty more still compile, wherever a script has the most."""
+    more = "local " + ", ".join(f"more{i}" for i in range(20)) + "\n"
+    assert not [fault for fault in faults(name, more + load_script(name).source) if "compile" in fault]

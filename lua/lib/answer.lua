@@ -45,7 +45,10 @@ local function of_caller(list, asked, text)
     return table.concat(out, ",")
 end
 
-local function answer(results, asked)
+local function answer(calls, results, asked)
+    for i, call in ipairs(calls) do
+        results[i] = results[i] or enqueued(tickets[call[2]])
+    end
     local grants = #granted > 0 and of_caller(granted, asked, function(ticket)
         return string.format('["%s","%s",%d,%d]', ticket.id, ticket.key, ticket.order, ticket.spacing)
     end)

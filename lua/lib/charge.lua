@@ -2,8 +2,8 @@
 --
 -- Codes of resources: 1 requests, 2 input_tokens, 3 output_tokens, 4 tokens.
 -- Rules: 0 at_start, 1 at_start_adjust, 2 as_produced.
--- A charge is {kind, rule, charged, hold}: what it took from the level so far and what it holds,
--- in units; its kind is that of its bucket's shape (lib/records). Invariants: a report replayed
+-- A charge is {field, kind, rule, charged, hold}: what it took from the level so far and what it
+-- holds, in units; field and kind tell its bucket (lib/records). Invariants: a report replayed
 -- changes nothing; a hold is released once, and never raises a level.
 
 local AT_START_ADJUST, AS_PRODUCED = 1, 2
@@ -41,15 +41,24 @@ local function is_too_large(shape, ticket)
     return shape.rule ~= AS_PRODUCED and amount_of(shape.code, ticket.input, ticket.output) > shape.most
 end
 
+-- The rule in a kind: lib/records.
+local function rule_of(kind)
+    return (kind % 1000 - kind % 100) / 100
+end
+
+local function charge_of(field, kind, charged, hold)
+    return { field = field, kind = kind, rule = rule_of(kind), charged = charged, hold = hold }
+end
+
 -- Takes `need` from a bucket at the grant; returns the charge.
-local function take(bucket, need)
+local function take(bucket, need, field)
     local shape = bucket.shape
     if shape.rule == AS_PRODUCED then
         bucket.held = bucket.held + need
-        return { kind = shape.kind, rule = shape.rule, charged = 0, hold = need }
+        return charge_of(field, shape.kind, 0, need)
     end
     bucket.level = bucket.level - need
-    return { kind = shape.kind, rule = shape.rule, charged = need, hold = 0 }
+    return charge_of(field, shape.kind, need, 0)
 end
 
 -- Charges what has been produced beyond what was charged before (cumulative).

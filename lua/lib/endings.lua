@@ -33,6 +33,9 @@ end
 
 -- Ends leases whose holder has not renewed them: what is left of a hold counts as consumed.
 local function expire_leases()
+    if pool.lease < pool.expires then
+        return
+    end
     local limit = string.format("%d", pool.lease)
     local ids = redis.call("ZRANGEBYSCORE", KEYS[4], "-inf", limit, "LIMIT", 0, EXPIRED_PER_CALL)
     load_tickets(ids)
@@ -44,11 +47,13 @@ local function expire_leases()
             freed[#freed + 1] = id
         end
     end
+    local next_one = redis.call("ZRANGE", KEYS[4], #ids, #ids, "WITHSCORES")[2]
+    pool.expires = tonumber(next_one or pool.lease + pool.ttl)
 end
 
 -- A 429 pauses its domains for the whole fleet, and empties the bucket that it named.
 local function pause(ticket, pause_ms, code)
-    for domain in string.gmatch(ticket.domains, "[^|]+") do
+    for _, domain in ipairs(domains_in(ticket.domains)) do
         local record = record_of(domain .. "|*")
         if record then
             record.pause_until, record.dirty = math.max(record.pause_until, pool.now + pause_ms), true
@@ -74,7 +79,7 @@ local function settle_operation(op)
     if is_first and pause_ms >= 0 then
         pause(ticket, pause_ms, code)
     elseif is_first and input >= 0 and output > 0 then
-        learn_output(string.match(ticket.queue, "^(.*)|") .. "|" .. ticket.tag, output)
+        learn_output(ticket.topic, output)
     end
     return '["s","s"]'
 end

@@ -6,12 +6,12 @@ local function enqueue(op)
     if find_ticket(id) then
         return
     end
-    local queue = lane .. "|" .. keyset
-    local predicted, is_cold = predict(lane .. "|" .. tag, output)
+    local queue, topic = lane .. "|" .. keyset, lane .. "|" .. tag
+    local predicted, is_cold = predict(topic, output)
     pool.seq = pool.seq + 1
-    local ticket = { id = id, state = "q", process = pool.caller, queue = queue, order = pool.seq, input = input,
+    local ticket = { id = id, state = "q", process = pool.caller, topic = topic, queue = queue, order = pool.seq, input = input,
         output = output, predicted = predicted, cold = is_cold and 1 or 0, enqueued_at = pool.now,
-        at = pool.lease + wait_ms, band = band, tenant = tenant, tag = tag, key = preferred,
+        at = pool.lease + wait_ms, band = band, tenant = tenant, key = preferred,
         max_queued = max_queued, is_fresh = true }
     tickets[id] = ticket
     fresh[queue] = fresh[queue] or {}

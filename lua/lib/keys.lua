@@ -9,26 +9,33 @@ local function keys_of(keyset)
     return keysets[keyset]
 end
 
--- Loads the records that keys of some domains need in a lane: {"domain|domain", ...}.
-local function load_records_of(list, lane)
-    local fields = {}
-    for _, domains in ipairs(list) do
-        for domain in string.gmatch(domains, "[^|]+") do
-            fields[#fields + 1] = domain .. "|*"
-            fields[#fields + 1] = lane ~= "*" and domain .. "|" .. lane or nil
-        end
+-- The domains in "domain|domain": mostly there is one.
+local function domains_in(joined)
+    if not string.find(joined, "|", 1, true) then
+        return { joined }
     end
-    load_records(fields)
+    local list = {}
+    for domain in string.gmatch(joined, "[^|]+") do
+        list[#list + 1] = domain
+    end
+    return list
 end
 
--- The records whose limits a key has to keep in a lane.
-local function records_of(domains, lane)
+-- The "domain|lane" fields whose limits a key of these domains ("domain|domain") keeps in a lane.
+local function fields_of(domains, lane)
+    local fields = {}
+    for _, domain in ipairs(domains_in(domains)) do
+        fields[#fields + 1] = domain .. "|*"
+        fields[#fields + 1] = lane ~= "*" and domain .. "|" .. lane or nil
+    end
+    return fields
+end
+
+-- The records of some fields, of those that have limits.
+local function records_of(fields)
     local found = {}
-    for domain in string.gmatch(domains, "[^|]+") do
-        found[#found + 1] = record_of(domain .. "|*") or nil
-        if lane ~= "*" then
-            found[#found + 1] = record_of(domain .. "|" .. lane) or nil
-        end
+    for _, field in ipairs(fields) do
+        found[#found + 1] = record_of(field) or nil
     end
     return found
 end

@@ -5,7 +5,7 @@
 local function limits_text(lane)
     local out = { string.format("%d", lane[2]) }
     for i, limit in ipairs(lane[3]) do
-        local kind = limit[1] + (limit[3] == DAY_MS and 10 or 0) + 100 * limit[7]
+        local kind = limit[1] + (limit[3] == DAY_MS and 10 or 0) + 100 * limit[7] + (limit[6] > 0 and 1000 or 0)
         out[i + 1] = string.format("%d,%d,%d,%d,%d", kind, define(limit))
     end
     return "[" .. table.concat(out, ",") .. "]"

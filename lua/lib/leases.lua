@@ -15,7 +15,9 @@ local function count_in_flight(domain)
 end
 
 local function renew(ticket)
-    renewed[#renewed + 1] = string.format("%d", pool.lease + pool.ttl)
+    pool.expiry = pool.expiry or string.format("%d", pool.lease + pool.ttl)
+    pool.expires = math.min(pool.expires, pool.lease + pool.ttl)
+    renewed[#renewed + 1] = pool.expiry
     renewed[#renewed + 1] = ticket.id
 end
 
@@ -24,7 +26,7 @@ local function enter(ticket)
     touched[ticket.id] = true
     joined[#joined + 1] = "0"
     joined[#joined + 1] = "o|" .. ticket.process .. "|" .. ticket.id
-    for domain in string.gmatch(ticket.domains, "[^|]+") do
+    for _, domain in ipairs(domains_in(ticket.domains)) do
         joined[#joined + 1] = "0"
         joined[#joined + 1] = "f|" .. domain .. "|" .. ticket.id
         moved[domain] = (moved[domain] or 0) + 1
@@ -35,42 +37,47 @@ end
 -- Takes all charges of a ticket from the buckets of a key, and puts it in flight. Its spacing is the
 -- time, in ms, in which what it takes at the start from minute limits refills.
 local function take_charges(ticket, domains, records_of_key)
-    ticket.charges, ticket.domains, ticket.spacing = {}, domains, 0
+    local charges, spacing = {}, 0
     for _, record in ipairs(records_of_key) do
         for _, bucket in ipairs(record.buckets) do
             local shape = bucket.shape
-            local need = need_of(shape, ticket)
-            local charge = take(bucket, need)
-            charge.field, record.dirty = record.field, true
-            ticket.charges[#ticket.charges + 1] = charge
+            local need = ticket.needs and ticket.needs[shape] or need_of(shape, ticket)
+            charges[#charges + 1], record.dirty = take(bucket, need, record.field), true
             if shape.tick == 1 and shape.rule ~= AS_PRODUCED then
-                ticket.spacing = math.max(ticket.spacing, ceil_div(need, shape.rate))
+                spacing = math.max(spacing, ceil_div(need, shape.rate))
             end
         end
     end
+    ticket.charges, ticket.domains, ticket.spacing = charges, domains, spacing
     enter(ticket)
 end
 
 -- Gives a lease's slots back.
 local function release(ticket)
     left[#left + 1] = "o|" .. ticket.process .. "|" .. ticket.id
-    for domain in string.gmatch(ticket.domains, "[^|]+") do
+    for _, domain in ipairs(domains_in(ticket.domains)) do
         left[#left + 1] = "f|" .. domain .. "|" .. ticket.id
         moved[domain] = (moved[domain] or 0) - 1
     end
     freed[#freed + 1] = ticket.id
 end
 
+local function buckets_by_resource(record)
+    record.by_resource = {}
+    for _, bucket in ipairs(record.buckets) do
+        record.by_resource[bucket.shape.kind % 100] = bucket
+    end
+    return record.by_resource
+end
+
 -- The bucket that a charge was taken from; nil when its limit is gone.
 local function bucket_of(charge)
     local record = record_of(charge.field)
-    for _, bucket in ipairs(record and record.buckets or {}) do
-        if bucket.shape.kind % 100 == charge.kind % 100 then
-            record.dirty = true
-            return bucket
-        end
+    local bucket = record and (record.by_resource or buckets_by_resource(record))[charge.kind % 100]
+    if bucket then
+        record.dirty = true
     end
-    return nil
+    return bucket
 end
 
 -- Charges the tokens that a lease has produced so far.

@@ -54,7 +54,7 @@ local function head_view(queue)
     end
     local verdict = choose(ticket)
     local wait, resource, key, need, level, most, tick = binding_of(verdict)
-    return { ticket = id, process = process, band = ticket.band, tenant = ticket.tenant, tag = ticket.tag,
+    return { ticket = id, process = process, band = ticket.band, tenant = ticket.tenant, tag = string.match(ticket.topic, "([^|]*)$"),
         waited_ms = pool.now - ticket.enqueued_at, input = ticket.input, output = ticket.output,
         deadline_ms = ticket.at - pool.lease, key = key, wait_ms = wait >= 0 and wait or nil,
         refusal = verdict.refusal, resource = resource, tick_ms = most > 0 and tick or nil,

@@ -8,6 +8,7 @@ local PUMP_BOUND = 512         -- tickets looked at in one call
 local heads = {}               -- queue -> the ticket at its head, or false
 local fresh = {}               -- queue -> tickets enqueued by this call, in order
 local blocked = {}             -- queue -> verdict on its head
+local open_queues = {}         -- queue -> true: its head is not known to be blocked
 
 -- The stored head of a queue, skipping the lines of silent processes.
 local function stored_head(queue)
@@ -30,12 +31,10 @@ end
 -- The first to arrive among the heads that are not known to be blocked.
 local function next_head()
     local first = nil
-    for _, queues in ipairs({ pool.queues, fresh }) do
-        for queue in pairs(queues) do
-            local head = not blocked[queue] and head_of(queue)
-            if head and (not first or head.order < first.order) then
-                first = head
-            end
+    for queue in pairs(open_queues) do
+        local head = head_of(queue)
+        if head and (not first or head.order < first.order) then
+            first = head
         end
     end
     return first
@@ -51,28 +50,12 @@ local function unqueue(ticket)
     heads[ticket.queue] = nil
 end
 
--- Ends a ticket that may not go: {reason, verdict}.
-local function refuse(ticket, reason, verdict)
-    remember_end(ticket, "c")
-    ticket.refusal = { reason, verdict }
-    refused[#refused + 1] = ticket
-    if ticket.process ~= pool.caller then
-        tell(ticket.process, 3, string.format('["%s","%s"]', ticket.id, reason))
-    end
-end
-
--- Makes a ticket a lease: all its charges are taken from the buckets of a key, all or none.
-local function grant(ticket, choice)
-    pool.fence = pool.fence + 1
-    ticket.state, ticket.order, ticket.at, ticket.key = "g", pool.fence, pool.now, choice.key
-    take_charges(ticket, choice.domains, choice.records)
-    granted[#granted + 1] = ticket
-    if ticket.process ~= pool.caller then
-        tell(ticket.process, 1, string.format('["%s","%s",%d,%d]', ticket.id, ticket.key, ticket.order, ticket.spacing))
-    end
-end
-
 local function pump()
+    for _, queues in ipairs({ pool.queues, fresh }) do
+        for queue in pairs(queues) do
+            open_queues[queue] = true
+        end
+    end
     for _ = 1, PUMP_BOUND do
         local ticket = next_head()
         if not ticket then
@@ -90,7 +73,7 @@ local function pump()
             unqueue(ticket)
             grant(ticket, verdict.choice)
         else
-            blocked[ticket.queue] = verdict
+            blocked[ticket.queue], open_queues[ticket.queue] = verdict, nil
             reserve(ticket, verdict)
         end
     end

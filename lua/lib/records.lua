@@ -1,7 +1,8 @@
 -- lib/records: the small records of a pool, read once and written once per call.
 --
 -- Fields of KEYS[1]:
---   meta                   [epoch, predecessor, fence, seq, offset, seen, lease, presence, ttl_ms, touched]
+--   meta                   [epoch, predecessor, fence, seq, offset, seen, lease, presence, ttl_ms, touched,
+--                           expires]: none expires before that, by the lease clock
 --   queues                 {queue: [wake_at, ticket, armed process]} of the queues that wait
 --   outages                {key id: [until (0 = for ever), reason]}
 --   parked                 [processes whose lines are out of the order]
@@ -9,7 +10,8 @@
 --   keyset|<hash>          [key id, "domain|domain", ...]: the keys of a set, in their order
 --   limits|<domain|lane>   [concurrency, then per bucket: kind, rate, capacity, unit, most]
 --   buckets|<domain|lane>  [pause_until, at, then per bucket: level, held]
--- A kind is the resource's code, + 10 where the period is a day, + 100 * rule: lib/charge.
+-- A kind is the resource's code, + 10 where the period is a day, + 100 * rule (lib/charge), + 1000 where
+-- the provider counts windows.
 
 local pool = {}          -- the meta record, and `now`
 local records = {}       -- "domain|lane" -> {field, domain, shapes, pause_until, buckets, dirty}, or false
@@ -31,7 +33,7 @@ local function open_pool(caller)
         return false
     end
     pool.epoch, pool.predecessor, pool.fence, pool.seq, pool.offset, pool.seen, pool.lease, pool.presence, pool.ttl,
-        pool.touched = unpack(cjson.decode(raw[1]))
+        pool.touched, pool.expires = unpack(cjson.decode(raw[1]))
     pool.seen_before = pool.seen
     pool.now = advance(pool, pool.time, pool.ttl)
     return true
@@ -42,7 +44,7 @@ local function decode_limits(text)
     local decoded = { concurrency = numbers[1] }
     for i = 2, #numbers, 5 do
         local kind, rate, capacity, unit, most = unpack(numbers, i, i + 4)
-        decoded[#decoded + 1] = { kind = kind, code = kind % 10, rule = math.floor(kind / 100),
+        decoded[#decoded + 1] = { kind = kind, code = kind % 10, rule = rule_of(kind), is_window = kind >= 1000,
             tick = kind % 100 > 10 and 1440 or 1, rate = rate, capacity = capacity, unit = unit, most = most,
             fits = math.min(capacity, most * unit) }
     end
@@ -51,15 +53,14 @@ end
 
 local function decode_record(field, limits, text)
     local state = cjson.decode(text)
-    local record = { field = field, pause_until = state[1], buckets = {} }
-    record.domain = string.sub(field, -2) == "|*" and string.sub(field, 1, -3) or nil
-    shapes[limits] = shapes[limits] or decode_limits(limits)
-    record.shapes = shapes[limits]
-    for i, shape in ipairs(record.shapes) do
-        local level = refill(shape, state[2 * i + 1], state[2], pool.now)
-        record.buckets[i] = { shape = shape, level = level, held = state[2 * i + 2] }
+    local decoded, buckets = shapes[limits] or decode_limits(limits), {}
+    shapes[limits] = decoded
+    for i = 1, #decoded do
+        local level, idle = refill(decoded[i], state[2 * i + 1], state[2], pool.now)
+        buckets[i] = { shape = decoded[i], level = level, held = state[2 * i + 2], idle = idle }
     end
-    return record
+    return { field = field, pause_until = state[1], shapes = decoded, buckets = buckets, dirty = false,
+        domain = string.sub(field, -2) == "|*" and string.sub(field, 1, -3) or nil }
 end
 
 -- Loads the records of these "domain|lane" fields that are not loaded yet.

@@ -4,7 +4,7 @@
 local function create_pool(epoch, known_epoch)
     pool.epoch, pool.predecessor = epoch, known_epoch
     pool.fence, pool.seq, pool.offset, pool.seen = 0, 0, 0, 0
-    pool.lease, pool.presence, pool.touched = 0, 0, 0
+    pool.lease, pool.presence, pool.touched, pool.expires = 0, 0, 0, 0
     pool.seen_before = pool.time
     pool.now = advance(pool, pool.time, pool.ttl)
 end
@@ -48,10 +48,9 @@ local function reassert(lease)
         return
     end
     local lane, domains = string.match(queue, "^(.*)|[^|]+$"), domains_of(key)
-    local ticket = { id = id, state = "g", process = pool.caller, queue = queue, order = fence, input = input,
-        output = output, predicted = predicted, cold = cold, at = pool.now, band = band, tenant = tenant, tag = tag,
-        key = key }
+    local ticket = { id = id, state = "g", process = pool.caller, topic = lane .. "|" .. tag, order = fence,
+        input = input, output = output, predicted = predicted, cold = cold, at = pool.now, key = key }
     tickets[id] = ticket
-    take_charges(ticket, domains, records_of(domains, lane))
+    take_charges(ticket, domains, records_of(fields_of(domains, lane)))
     report_progress(ticket, tokens)
 end

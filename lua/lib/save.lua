@@ -6,7 +6,7 @@ local POOL_TTL_MS = 2592000000         -- 30 days: limits, and levels of day lim
 local function encode_record(record)
     local out = {}
     for i, bucket in ipairs(record.buckets) do
-        out[i] = string.format(",%d,%d", bucket.level, bucket.held)
+        out[i] = string.format(",%d,%d", level_and_idle(bucket), bucket.held)
     end
     return string.format("[%d,%d%s]", record.pause_until, pool.now, table.concat(out))
 end
@@ -25,8 +25,8 @@ local function save_records()
         fields[#fields + 1] = field
         fields[#fields + 1] = text
     end
-    put("meta", string.format('["%s","%s",%d,%d,%d,%d,%d,%d,%d,%d]', pool.epoch, pool.predecessor, pool.fence, pool.seq,
-        pool.offset, pool.seen, pool.lease, pool.presence, pool.ttl, pool.touched))
+    put("meta", string.format('["%s","%s",%d,%d,%d,%d,%d,%d,%d,%d,%d]', pool.epoch, pool.predecessor, pool.fence,
+        pool.seq, pool.offset, pool.seen, pool.lease, pool.presence, pool.ttl, pool.touched, pool.expires))
     if pool.queues_changed then
         put("queues", encode_queues())
     end

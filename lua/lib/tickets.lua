@@ -1,10 +1,10 @@
 -- lib/tickets: the records of tickets and leases (ENGINE.md §1).
 --
 -- KEYS[2] holds live tickets, id -> JSON:
---   ["q", process, queue, order, input, output, predicted, cold, enqueued_at, deadline, band, tenant,
---    tag, preferred key]
---   ["g", process, queue, fence, key, "domain|domain", granted_at, band, tenant, tag,
---    [field, kind, charged, hold, ...], spacing ms]
+--   ["q", process, "lane|tag", queue, order, input, output, predicted, cold, enqueued_at, deadline,
+--    band, tenant, preferred key]
+--   ["g", process, "lane|tag", key, "domain|domain", fence, granted_at, spacing ms,
+--    then per charge: field, kind, charged, hold]
 -- KEYS[5] and KEYS[6] take turns to hold what ended in the last one to two minutes: s settled,
 -- c cancelled; an expired one stays as it was, with state x: a late settle may add to its charges.
 
@@ -26,17 +26,18 @@ local function rotate_ended()
 end
 
 local function encode_queued(t)
-    return string.format('["q","%s","%s",%d,%d,%d,%d,%d,%d,%d,"%s","%s","%s","%s"]', t.process, t.queue, t.order,
-        t.input, t.output, t.predicted, t.cold, t.enqueued_at, t.at, t.band, t.tenant, t.tag, t.key)
+    return string.format('["q","%s","%s","%s",%d,%d,%d,%d,%d,%d,%d,"%s","%s","%s"]', t.process, t.topic, t.queue,
+        t.order, t.input, t.output, t.predicted, t.cold, t.enqueued_at, t.at, t.band, t.tenant, t.key)
 end
 
 local function encode_lease(t)
-    local charges = {}
-    for i, charge in ipairs(t.charges) do
-        charges[i] = string.format('"%s",%d,%d,%d', charge.field, charge.kind, charge.charged, charge.hold)
+    local charges, list = {}, t.charges
+    for i = 1, #list do
+        local charge = list[i]
+        charges[i] = string.format(',"%s",%d,%d,%d', charge.field, charge.kind, charge.charged, charge.hold)
     end
-    return string.format('["%s","%s","%s",%d,"%s","%s",%d,"%s","%s","%s",[%s],%d]', t.state, t.process, t.queue, t.order,
-        t.key, t.domains, t.at, t.band, t.tenant, t.tag, table.concat(charges, ","), t.spacing or 0)
+    return string.format('["%s","%s","%s","%s","%s",%d,%d,%d%s]', t.state, t.process, t.topic, t.key, t.domains,
+        t.order, t.at, t.spacing or 0, table.concat(charges))
 end
 
 local function decode_ticket(id, text)
@@ -45,17 +46,16 @@ local function decode_ticket(id, text)
     end
     local a = cjson.decode(text)
     if a[1] == "q" then
-        return { id = id, state = "q", process = a[2], queue = a[3], order = a[4], input = a[5], output = a[6],
-            predicted = a[7], cold = a[8], enqueued_at = a[9], at = a[10], band = a[11], tenant = a[12], tag = a[13],
-            key = a[14] }
+        return { id = id, state = "q", process = a[2], topic = a[3], queue = a[4], order = a[5], input = a[6],
+            output = a[7], predicted = a[8], cold = a[9], enqueued_at = a[10], at = a[11], band = a[12],
+            tenant = a[13], key = a[14] }
     end
-    local charges, list = {}, a[11]
-    for i = 1, #list, 4 do
-        charges[#charges + 1] = { field = list[i], kind = list[i + 1], rule = math.floor(list[i + 1] / 100),
-            charged = list[i + 2], hold = list[i + 3] }
+    local charges = {}
+    for i = 9, #a, 4 do
+        charges[(i - 5) / 4] = charge_of(a[i], a[i + 1], a[i + 2], a[i + 3])
     end
-    return { id = id, state = a[1], process = a[2], queue = a[3], order = a[4], key = a[5], domains = a[6], at = a[7],
-        band = a[8], tenant = a[9], tag = a[10], charges = charges, spacing = a[12] or 0 }
+    return { id = id, state = a[1], process = a[2], topic = a[3], key = a[4], domains = a[5], order = a[6],
+        at = a[7], spacing = a[8], charges = charges }
 end
 
 -- Looks tickets up: the live ones, then those that ended not long ago.
