@@ -45,6 +45,11 @@ def _domain_wire(domain: DomainLimits) -> list[Any]:
     return [domain.name, _short_hash(json.dumps(lanes)), lanes]
 
 
+def _order_wire(limits: PoolLimits) -> list[Any]:
+    weights = {tenant.name: tenant.weight_milli for tenant in limits.tenants}
+    return [_short_hash(json.dumps([limits.aging_ms, weights])), limits.aging_ms, weights]
+
+
 def _lease_wire(lease: Lease, keyset: str) -> list[Any]:
     need, predicted, is_cold = lease.need, min(lease.need.max_output_tokens, 256), 1
     charged = [need.input_tokens, need.max_output_tokens, predicted, is_cold, lease.output_tokens]
@@ -62,7 +67,7 @@ def _info(limits: PoolLimits) -> str:
             "started_at": int(_STARTED_AT),
             "keyset": keyset_hash(limits),
             "keys": len(limits.keys),
-            "hashes": {domain.name: _domain_wire(domain)[1] for domain in limits.domains[:64]},
+            "hashes": {domain.name: _domain_wire(domain)[1] for domain in limits.every_domain[:64]},
         }
     )
 
@@ -79,7 +84,8 @@ def offer(limits: PoolLimits, known: Known, ttl_s: float, leases: Iterable[Lease
             "version": -1 if limits.version is None else limits.version,
             "source": limits.source,
             "force": limits.force,
-            "domains": [_domain_wire(domain) for domain in limits.domains],
+            "domains": [_domain_wire(domain) for domain in limits.every_domain],
+            "order": _order_wire(limits),
             "keys": [[key, list(domains)] for key, domains in limits.keys],
             "keyset": keyset,
             "keyset_keys": limits.key_ids,

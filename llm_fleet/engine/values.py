@@ -11,6 +11,7 @@ from ..models import BANDS
 __all__ = [
     "RESOURCES",
     "RULES",
+    "TENANT_DOMAIN",
     "Bucket",
     "Denial",
     "DomainLimits",
@@ -18,6 +19,7 @@ __all__ = [
     "Need",
     "PoolLimits",
     "Settlement",
+    "TenantLimits",
     "Throttle",
     "resource_name",
 ]
@@ -25,6 +27,8 @@ __all__ = [
 RESOURCES = ("requests", "input_tokens", "output_tokens", "tokens")
 RULES = ("at_start", "at_start_adjust", "as_produced")
 
+TENANT_DOMAIN = "tenant:"
+"""What the name of a tenant's domain begins with."""
 _FORBIDDEN = frozenset('|"\\')
 
 
@@ -133,8 +137,25 @@ class DomainLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class TenantLimits:
+    """A tenant's share of the queue, in thousandths of an unknown tenant's, and limits of its own (lane `*`)."""
+
+    name: str
+    weight_milli: int = 1000
+    lane: LaneLimits | None = None
+
+    @property
+    def domain(self) -> DomainLimits | None:
+        """Its limits as one more domain; None where it has none."""
+        return DomainLimits(TENANT_DOMAIN + self.name, (self.lane,)) if self.lane else None
+
+
+@dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """A pool as one process is configured: its keys, their domains, and the domains' limits."""
+    """A pool as one process is configured: its keys, their domains, and the domains' limits.
+
+    A lower band whose oldest ticket has waited longer than `aging_ms` gets every eighth grant.
+    """
 
     pool: str
     keys: tuple[tuple[str, tuple[str, ...]], ...]
@@ -144,6 +165,13 @@ class PoolLimits:
     force: bool = False
     max_queued: int = 100_000
     jitter_s: float = 0.5
+    tenants: tuple[TenantLimits, ...] = ()
+    aging_ms: int = 30_000
+
+    @property
+    def every_domain(self) -> Sequence[DomainLimits]:
+        """The domains of the keys, then those of the tenants that have limits."""
+        return [*self.domains, *(tenant.domain for tenant in self.tenants if tenant.domain)]
 
     @property
     def key_ids(self) -> Sequence[str]:
