@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -106,10 +108,31 @@ def test_a_shell_completes_commands(words, expected):
     assert (out.split(), err) == ([expected], "")
 
 
-def test_the_completion_of_a_shell_is_printed():
-    """`--show-completion bash` is what a shell evaluates."""
-    out, _ = command_in_background("--show-completion", "bash").communicate(timeout=20)
-    assert "complete -o default -F _llm_fleet_completion llm-fleet" in out
+COMPLETE = """
+eval "$(llm-fleet --show-completion)"
+complete -p llm-fleet
+COMP_WORDS=(llm-fleet st) COMP_CWORD=1
+_llm_fleet_completion llm-fleet
+echo "${COMPREPLY[@]}"
+"""
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash on this machine")
+def test_what_show_completion_prints_completes_in_bash():
+    """`eval "$(llm-fleet --show-completion)"` in bash: from then on `llm-fleet st` becomes `status`."""
+    commands = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    ran = subprocess.run(
+        ["bash", "--norc", "-c", COMPLETE],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": commands},
+        timeout=30,
+    )
+    assert ran.stderr == ""
+    assert ran.stdout.splitlines() == [
+        "complete -o default -F _llm_fleet_completion llm-fleet",
+        "status",
+    ]
 
 
 def test_an_output_that_is_closed_early_is_no_fault(fleet_of):
