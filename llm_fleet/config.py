@@ -14,8 +14,18 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from .config_fields import Amount, ChargeRule, Count, Name, Resource, Seconds, Section, closest, name_problem
-from .config_limits import EffectiveRow, ResolvedLimit, effective_rows, resolve_concurrency, resolve_limits
-from .config_models import AccountConfig, ApiKey, ProviderConfig, RateLimitConfig, SettingsConfig
+from .config_limits import (
+    ConcurrencyLimit,
+    EffectiveRow,
+    ResolvedLimit,
+    ResolvedTenant,
+    effective_rows,
+    resolve_concurrency,
+    resolve_limits,
+    resolve_tenants,
+)
+from .config_models import ApiKey, ProviderConfig, SettingsConfig
+from .config_rates import AccountConfig, RateLimitConfig, TenantConfig, TenantLimitConfig
 from .config_warnings import provider_warnings
 from .config_yaml import expand, read_tree, yaml_path
 from .errors import ConfigError
@@ -24,6 +34,7 @@ __all__ = [
     "AccountConfig",
     "ApiKey",
     "ChargeRule",
+    "ConcurrencyLimit",
     "EffectiveRow",
     "FleetConfig",
     "GlobalConfig",
@@ -32,14 +43,18 @@ __all__ = [
     "RateLimitConfig",
     "RedisConfig",
     "ResolvedLimit",
+    "ResolvedTenant",
     "Resource",
     "SettingsConfig",
+    "TenantConfig",
+    "TenantLimitConfig",
     "effective_table",
     "load_config",
     "name_problem",
     "parse_config",
     "resolve_concurrency",
     "resolve_limits",
+    "resolve_tenants",
 ]
 
 DEFAULT_PATH = "config/llm.yaml"
@@ -143,6 +158,7 @@ class FleetConfig(Section):
     providers: Annotated[dict[str, ProviderConfig], Field(min_length=1)]
     pool: PoolConfig = PoolConfig()
     redis: RedisConfig = RedisConfig()
+    tenants: dict[Name, TenantConfig] = Field(default_factory=dict)
     config_version: Count | None = None
 
     @field_validator("providers", mode="before")
@@ -151,6 +167,12 @@ class FleetConfig(Section):
         if not isinstance(providers, dict):
             return providers
         return {name: _with_name(str(name), entry) for name, entry in providers.items()}
+
+    @model_validator(mode="after")
+    def _tenants_for_all(self) -> FleetConfig:
+        for name, provider in self.providers.items():
+            self.providers[name] = provider.with_tenants(self.tenants)
+        return self
 
     @model_validator(mode="after")
     def _one_place_per_key(self) -> FleetConfig:

@@ -29,6 +29,7 @@ __all__ = [
     "Seconds",
     "Section",
     "Temperature",
+    "Weight",
     "closest",
     "name_problem",
 ]
@@ -79,6 +80,8 @@ Seconds: TypeAlias = Annotated[
 ]
 Jitter: TypeAlias = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=60, allow_inf_nan=False)]
 Temperature: TypeAlias = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=2, allow_inf_nan=False)]
+# Told to Redis in thousandths.
+Weight: TypeAlias = Annotated[float, BeforeValidator(_no_bool), Field(ge=0.001, le=1000, allow_inf_nan=False)]
 # Parts of a place in brackets, such as these tags, are not shown to people.
 BurstSeconds: TypeAlias = Annotated[
     Annotated[Seconds, Tag("(all)")] | Annotated[dict[Resource, Seconds], Tag("(each)")],
@@ -96,7 +99,7 @@ class Section(BaseModel):
     @classmethod
     def _own_fields_only(cls, data: Any) -> Any:
         if not isinstance(data, dict):
-            return data
+            return {} if data is None else data
         known = {field.alias or name for name, field in cls.model_fields.items() if name != "name"}
         unknown = [str(name) for name in data if name not in known and name not in cls.model_fields]
         if unknown and cls.names_may_be_secret:

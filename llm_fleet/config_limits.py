@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .config_fields import Resource
-from .config_models import SHARED_LANE, ProviderConfig, RateLimitConfig
+from .config_models import ProviderConfig
+from .config_rates import SHARED_LANE, LimitConfig, TenantConfig, limit_name
 from .errors import ConfigError
 
 __all__ = [
     "ConcurrencyLimit",
     "EffectiveRow",
     "ResolvedLimit",
+    "ResolvedTenant",
     "effective_rows",
     "is_one_each",
     "resolve_concurrency",
     "resolve_limits",
+    "resolve_tenants",
 ]
 
 
@@ -42,7 +45,7 @@ class ResolvedLimit:
     @property
     def name(self) -> str:
         """As in the config: `requests_per_minute`, `tokens_per_day`."""
-        return f"{self.resource}_per_{'minute' if self.period_s == 60 else 'day'}"
+        return limit_name(self.resource, self.period_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,17 @@ class ConcurrencyLimit:
 
     domain: str
     amount: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedTenant:
+    """A tenant to be: its share of the queue, and limits of its own; `source` is its place in the config."""
+
+    name: str
+    weight: float
+    limits: tuple[ResolvedLimit, ...]
+    concurrency: ConcurrencyLimit | None
     source: str
 
 
@@ -69,7 +83,7 @@ class EffectiveRow:
 class _Entry:
     """An entry of `rate_limits` with its place in the config."""
 
-    limits: RateLimitConfig
+    limits: LimitConfig
     source: str
 
 
@@ -88,6 +102,19 @@ def resolve_limits(provider: ProviderConfig) -> list[ResolvedLimit]:
         general = _rows(domain, entries)
         rows += ({**general, **_rows(domain, own)}).values()
     return rows
+
+
+def resolve_tenants(provider: ProviderConfig) -> list[ResolvedTenant]:
+    """The tenants of a provider with what limits them, by name."""
+    return [
+        _tenant(name, tenant, source) for name, (tenant, source) in sorted(provider.every_tenant().items())
+    ]
+
+
+def _tenant(name: str, tenant: TenantConfig, source: str) -> ResolvedTenant:
+    entries = _entries(tenant.rate_limits, f"{source}.rate_limits")
+    limits = tuple(_rows(name, entries).values())
+    return ResolvedTenant(name, tenant.weight, limits, _lowest(name, entries), source)
 
 
 def resolve_concurrency(provider: ProviderConfig) -> dict[str, int]:
@@ -147,7 +174,7 @@ def _domains(provider: ProviderConfig) -> Iterator[tuple[str, list[_Entry], list
         yield key.domain, [general[index]] if dealt else general, own
 
 
-def _entries(limits: list[RateLimitConfig], source: str) -> list[_Entry]:
+def _entries(limits: Sequence[LimitConfig], source: str) -> list[_Entry]:
     return [_Entry(entry, f"{source}[{index}]") for index, entry in enumerate(limits)]
 
 

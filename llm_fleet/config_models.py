@@ -9,30 +9,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from .config_fields import (
-    Amount,
-    BurstSeconds,
-    ChargeRule,
-    Count,
-    Jitter,
-    Name,
-    Resource,
-    Seconds,
-    Section,
-    Temperature,
-)
+from .config_fields import Amount, ChargeRule, Count, Name, Resource, Seconds, Section, Temperature
+from .config_rates import SHARED_LANE, AccountConfig, RateLimitConfig, TenantConfig
 from .models import key_id
 
-__all__ = [
-    "SHARED_LANE",
-    "AccountConfig",
-    "ApiKey",
-    "ProviderConfig",
-    "RateLimitConfig",
-    "SettingsConfig",
-]
+__all__ = ["ApiKey", "ProviderConfig", "SettingsConfig"]
 
-SHARED_LANE = "*"
 KINDS = ("anthropic", "openai")
 
 
@@ -53,6 +35,13 @@ class ApiKey(Section):
         if not text.isascii() or not text.isprintable():
             raise ValueError("holds a character that no HTTP header can carry; was more than the key pasted?")
         return SecretStr(text)
+
+    @field_validator("account")
+    @classmethod
+    def _no_tenant(cls, account: str | None) -> str | None:
+        if account is not None and account.startswith("tenant:"):
+            raise ValueError("must not begin with `tenant:`, the fleet's own mark of tenants")
+        return account
 
     @property
     def key_id(self) -> str:
@@ -76,87 +65,6 @@ def _as_mapping(entry: object) -> object:
     if isinstance(entry, (dict, ApiKey)):
         return entry
     raise ValueError("must be a key in quotes, or {key: …, account: …}")
-
-
-class RateLimitConfig(Section):
-    """Limits of one account, or of one lane of it, as the provider states them.
-
-    `burst_seconds`: how many seconds' worth of a minute limit may come at once, one number or
-    one per resource (default 60; with `enforced_as: window` a tenth of the window).
-    """
-
-    models: Annotated[list[Name], Field(min_length=1)] | None = None
-    requests_per_minute: Amount | None = None
-    input_tokens_per_minute: Amount | None = None
-    output_tokens_per_minute: Amount | None = None
-    tokens_per_minute: Amount | None = None
-    requests_per_day: Amount | None = None
-    tokens_per_day: Amount | None = None
-    max_concurrent_requests: Amount | None = None
-    burst_seconds: BurstSeconds = 60.0
-    jitter_seconds: Jitter = 0.5
-    enforced_as: Literal["bucket", "window"] = "bucket"
-    window_seconds: Seconds | None = None
-
-    @model_validator(mode="after")
-    def _can_be_kept(self) -> RateLimitConfig:
-        if not self.amounts() and self.max_concurrent_requests is None:
-            raise ValueError("sets no limit; write one (requests_per_minute: …) or drop the entry")
-        if self.window_seconds is not None and self.enforced_as != "window":
-            raise ValueError("window_seconds needs `enforced_as: window` beside it")
-        if self.models and self.lane == SHARED_LANE:
-            raise ValueError("models must not begin with '*'; for limits of all models drop `models`")
-        if self.enforced_as == "window":
-            self._refuse_whole_window()
-        return self
-
-    def _refuse_whole_window(self) -> None:
-        for resource, period_s in self.amounts():
-            burst, window = self.burst(resource, period_s), self.window(period_s)
-            if burst >= window:
-                raise ValueError(
-                    f"burst_seconds of {resource} is {burst:g}, the whole window of {window:g} s or more:"
-                    " nothing would be left to refill; write less, or leave it out"
-                )
-
-    @property
-    def lane(self) -> str:
-        """The lane of this entry: its first pattern, or `*` for all models together."""
-        return self.models[0] if self.models else SHARED_LANE
-
-    def amounts(self) -> dict[tuple[Resource, int], int]:
-        """What is limited: (resource, period in seconds) -> amount per period."""
-        given: dict[tuple[Resource, int], int | None] = {
-            ("requests", 60): self.requests_per_minute,
-            ("input_tokens", 60): self.input_tokens_per_minute,
-            ("output_tokens", 60): self.output_tokens_per_minute,
-            ("tokens", 60): self.tokens_per_minute,
-            ("requests", 86_400): self.requests_per_day,
-            ("tokens", 86_400): self.tokens_per_day,
-        }
-        return {limited: amount for limited, amount in given.items() if amount is not None}
-
-    def window(self, period_s: int) -> float:
-        """Seconds of the provider's window; `window_seconds` speaks of the minute limits."""
-        if period_s == 60 and self.window_seconds is not None:
-            return self.window_seconds
-        return float(period_s)
-
-    def burst(self, resource: Resource, period_s: int) -> float:
-        """Seconds of refill that a full bucket holds, before jitter."""
-        given = self.burst_seconds if "burst_seconds" in self.model_fields_set else {}
-        own = given.get(resource) if isinstance(given, dict) else given
-        if period_s == 60 and own is not None:
-            return own
-        if self.enforced_as == "window":
-            return min(self.window(period_s), period_s) / 10
-        return float(period_s)
-
-
-class AccountConfig(Section):
-    """Limits of one account; each takes the place of the provider's limit on the same thing."""
-
-    rate_limits: list[RateLimitConfig] = Field(default_factory=list)
 
 
 class SettingsConfig(Section):
@@ -196,9 +104,11 @@ class ProviderConfig(Section):
     models: list[str] = Field(default_factory=list)
     rate_limits: list[RateLimitConfig] = Field(default_factory=list)
     settings: SettingsConfig = SettingsConfig()
+    tenants: dict[Name, TenantConfig] = Field(default_factory=dict)
     charge: dict[Resource, ChargeRule] = Field(default_factory=dict)
     trace_headers: bool = False
     _limits_source: str = PrivateAttr("")
+    _common_tenants: dict[str, TenantConfig] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -254,6 +164,18 @@ class ProviderConfig(Section):
     def domains(self) -> dict[str, str]:
         """Key id -> the domain whose limits it draws from."""
         return {key.key_id: key.domain for key in self.api_keys}
+
+    def with_tenants(self, common: dict[str, TenantConfig]) -> ProviderConfig:
+        """This provider, with the tenants that all providers have."""
+        changed = self.model_copy()
+        changed._common_tenants = common
+        return changed
+
+    def every_tenant(self) -> dict[str, tuple[TenantConfig, str]]:
+        """Name -> tenant and its place in the file; its own entries take the place of the common ones."""
+        common = {name: (tenant, f"tenants.{name}") for name, tenant in self._common_tenants.items()}
+        place = f"providers.{self.name}.tenants"
+        return common | {name: (tenant, f"{place}.{name}") for name, tenant in self.tenants.items()}
 
     def with_limits(self, limits: Sequence[RateLimitConfig], *, source: str) -> ProviderConfig:
         """This provider with other limits for all its accounts; `source` says whose they are."""

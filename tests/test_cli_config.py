@@ -65,6 +65,35 @@ def test_json_holds_the_same_table(capsys, path):
     assert found["warnings"] == []
 
 
+TENANTS = """
+tenants: {shop: {weight: 2.5, rate_limits: [{requests_per_minute: 30, max_concurrent_requests: 4}]}, own: {}}
+"""
+
+
+def test_tenants_are_shown_with_weight_limits_and_sources(capsys, path):
+    """In a table under each provider; in JSON a list of their own, limits as elsewhere."""
+    file = Path(path)
+    file.write_text(CONFIG.replace("    models:", "    tenants: {own: {weight: 3}}\n    models:") + TENANTS)
+    ran = run_command(capsys, "config", "check", path)
+    lines = [" ".join(line.split()) for line in ran.out.splitlines()]
+    assert lines[lines.index("tenants") :][1:5] == [
+        "tenant weight limit burst source",
+        "own 3 none providers.anthropic.tenants.own",
+        "shop 2.5 requests_per_minute 30 60 s tenants.shop.rate_limits[0]",
+        "max_concurrent_requests 4 tenants.shop.rate_limits[0]",
+    ]
+    own, shop = json.loads(run_command(capsys, "config", "check", path, "--json").out)["tenants"]
+    assert own == {
+        "provider": "anthropic",
+        "tenant": "own",
+        "weight": 3.0,
+        "limits": [],
+        "source": "providers.anthropic.tenants.own",
+    }
+    named = [(limit["name"], limit["amount"]) for limit in shop["limits"]]
+    assert named == [("requests_per_minute", 30), ("max_concurrent_requests", 4)]
+
+
 def test_doubts_are_told_and_do_not_fail(capsys, tmp_path, monkeypatch):
     """A placeholder key, no limits and no Redis: exit code 0, with a warning each and a way out."""
     monkeypatch.delenv("REDIS_URL", raising=False)

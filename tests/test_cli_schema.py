@@ -42,6 +42,7 @@ def test_configs_that_load_fit_the_schema(path):
     [
         {"rate_limits": [{"requests_per_minute": "${RPM:-50}", "burst_seconds": {"requests": 10}}]},
         {"api_keys": [{"key": KEY, "account": "main"}], "accounts": {"main": {"rate_limits": []}}},
+        {"tenants": {"a": {"weight": 2, "rate_limits": [{"tokens_per_day": 9}]}, "b": {}}},
         {"settings": {"timeout": 30, "temperature": 0.7, "call_timeout": None}},
         {"kind": "openai", "charge": {"tokens": "at_start_adjust"}, "trace_headers": True},
     ],
@@ -60,6 +61,8 @@ def test_what_the_config_accepts_fits(fields):
         (config(rate_limits=[{"requests_per_minute": "many"}]), "providers.anthropic.rate_limits.0"),
         (config(kind="gemini"), "providers.anthropic.kind"),
         (config(api_keys=[]), "providers.anthropic.api_keys"),
+        ({**config(), "tenants": {"a": {"weight": 0}}}, "tenants.a.weight"),
+        ({**config(), "tenants": {"a": {"rate_limits": [{"models": ["x"]}]}}}, "tenants.a.rate_limits.0"),
         ({**config(), "pool": {"idle_timeout": -1}}, "pool.idle_timeout"),
     ],
 )

@@ -23,6 +23,7 @@ from llm_fleet.config import (
     RateLimitConfig,
     RedisConfig,
     SettingsConfig,
+    TenantConfig,
     effective_table,
     parse_config,
 )
@@ -211,6 +212,7 @@ SECTIONS = {
     "api_keys": ApiKey,
     "rate_limits": RateLimitConfig,
     "settings": SettingsConfig,
+    "tenants": TenantConfig,
 }
 
 

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 
-from ..config import FleetConfig, ProviderConfig, ResolvedLimit, resolve_concurrency, resolve_limits
+from ..config import (
+    FleetConfig,
+    ProviderConfig,
+    ResolvedLimit,
+    ResolvedTenant,
+    resolve_concurrency,
+    resolve_limits,
+    resolve_tenants,
+)
 from ..profiles import profile_for
-from .values import Bucket, DomainLimits, LaneLimits, PoolLimits
+from .values import Bucket, DomainLimits, LaneLimits, PoolLimits, TenantLimits
 
 __all__ = ["fleet_limits", "pool_limits"]
 
@@ -38,7 +47,16 @@ def pool_limits(
         force=force,
         max_queued=provider.settings.max_queued,
         jitter_s=min(jitters, default=0.5),
+        tenants=tuple(_tenant(provider, tenant) for tenant in resolve_tenants(provider)),
+        aging_ms=max(1, round(provider.settings.aging_seconds * 1000)),
     )
+
+
+def _tenant(provider: ProviderConfig, tenant: ResolvedTenant) -> TenantLimits:
+    buckets = _buckets(provider, tenant.limits)
+    slots = tenant.concurrency.amount if tenant.concurrency else 0
+    lane = LaneLimits("*", buckets, slots) if buckets or slots else None
+    return TenantLimits(tenant.name, round(tenant.weight * 1000), lane)
 
 
 def _domain(
@@ -51,7 +69,7 @@ def _domain(
     return DomainLimits(name, (shared, *others))
 
 
-def _buckets(provider: ProviderConfig, limits: list[ResolvedLimit]) -> tuple[Bucket, ...]:
+def _buckets(provider: ProviderConfig, limits: Iterable[ResolvedLimit]) -> tuple[Bucket, ...]:
     rules: dict[str, str] = {str(name): rule for name, rule in profile_for(provider.kind).charge.items()}
     rules.update((str(name), rule) for name, rule in provider.charge.items())
     return tuple(
