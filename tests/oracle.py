@@ -7,12 +7,13 @@ alive and to read their mailboxes; silent ones, changed limits and lost writes a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from llm_fleet.engine.registration import keyset_hash
-from llm_fleet.engine.values import PoolLimits
-from tests.oracle_buckets import COLD_OUTPUT, UNIT, OracleBucket
+from llm_fleet.engine.values import TENANT_DOMAIN, PoolLimits
+from tests.oracle_buckets import COLD_OUTPUT, UNIT, OracleBucket, cost_of
+from tests.oracle_flows import Queue
 from tests.oracle_pump import Pump
 from tests.oracle_tickets import Said, Ticket, Timer
 
@@ -33,7 +34,10 @@ class Oracle:
         self.keysets: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
         self.tickets: dict[str, Ticket] = {}
         self.tombstones: set[str] = set()
-        self.queues: dict[str, list[Ticket]] = {}
+        self.queues: dict[str, Queue] = {}
+        self.weights: dict[str, int] = {}
+        self.aging_ms = 0
+        self.touched: set[str] = set()  # domains in which something ended since the last pump
         self.outputs: dict[str, list[int]] = {}
         self.timers: dict[str, Timer] = {}
 
@@ -58,7 +62,10 @@ class Oracle:
     def register(self, limits: PoolLimits, server_ms: int) -> None:
         """A process comes, with its keys; the first of a domain brings its limits."""
         self.advance(server_ms)
-        for domain in limits.domains:
+        self.aging_ms = limits.aging_ms
+        self.weights = {tenant.name: tenant.weight_milli for tenant in limits.tenants}
+        for domain in limits.every_domain:
+            self.touched.add(domain.name)
             for lane in domain.lanes:
                 new = [OracleBucket(bucket, self.now) for bucket in lane.buckets]
                 self.buckets.setdefault((domain.name, lane.lane), new)
@@ -73,6 +80,13 @@ class Oracle:
         else:
             now = max(self.now, server_ms + self.offset)
             self.key_out_until[key] = now + pause_ms if pause_ms else float("inf")
+
+    def buckets_of(self, domains: Sequence[str], lane: str) -> list[OracleBucket]:
+        """What a ticket of this lane is charged in these domains."""
+        lanes = ["*"] if lane == "*" else ["*", lane]
+        return [
+            bucket for domain in domains for name in lanes for bucket in self.buckets.get((domain, name), [])
+        ]
 
     @property
     def leases(self) -> list[Ticket]:
@@ -93,18 +107,23 @@ class Oracle:
         said, learned = Said(self.now), list[tuple[str, int]]()
         asked: dict[int, str] = {}
         latest = self.orders
+        said.results = [()] * len(operations)
+        later = []  # what ends comes first, then what waits
         for at, (kind, *rest) in enumerate(operations):
-            said.results.append(())
-            match kind:
-                case "e":
-                    asked[at] = rest[0]
-                    self._enqueue(process, rest)
-                case "s":
-                    said.results[at] = ("s", self._settle(rest, learned))
-                case "c":
-                    said.results[at] = ("c", self._cancel(rest[0]))
-                case "h":
-                    said.results[at] = self._heartbeat(process, rest[0])
+            if kind == "e" or (kind == "c" and self.state_of(rest[0]) == "q"):
+                later.append((at, kind, rest))
+            elif kind == "s":
+                said.results[at] = ("s", self._settle(rest, learned))
+            elif kind == "c":
+                said.results[at] = ("c", self._cancel(rest[0]))
+            elif kind == "h":
+                said.results[at] = self._heartbeat(process, rest[0])
+        for at, kind, rest in later:
+            if kind == "e":
+                asked[at] = rest[0]
+                self._enqueue(process, rest)
+            else:
+                said.results[at] = ("c", self._cancel(rest[0]))
         Pump(self, process, said, latest).run()
         for at, id in asked.items():
             said.results[at] = self._answer(id, said)
@@ -121,19 +140,28 @@ class Oracle:
                 for charge in lease.charges:
                     charge.settle(None)
                 lease.state, lease.expired_at = "x", self.now
+                self._ended(lease, cost_of(lease.charges))
+
+    def _ended(self, lease: Ticket, actual: int) -> None:
+        """Its flow is told what it really had, while the queue is still the same one."""
+        self.touched.update(lease.domains)
+        if not lease.flow.queue.is_gone:
+            lease.flow.correct(actual - lease.cost)
 
     def _enqueue(self, process: str, wire: list[Any]) -> None:
-        id, keyset, lane, input, output, wait_ms, _, _, tag, preferred, _ = wire
+        id, keyset, lane, input, output, wait_ms, band, tenant, tag, preferred, max_queued = wire
         if id in self.tickets or id in self.tombstones:
             return
         self.orders += 1
         predicted, is_cold = self._predict(f"{lane}|{tag}", output)
+        queue = self.queues.setdefault(f"{lane}|{keyset}", Queue(f"{lane}|{keyset}"))
+        flow = queue.flow(band, tenant, self.weights.get(tenant, 1000))
         ticket = Ticket(
             id, process, lane, keyset, self.orders, input, output, self.lease_now + wait_ms, preferred, tag,
-            predicted, is_cold,
+            predicted, is_cold, self.now, max_queued, flow,
         )  # fmt: skip
         self.tickets[id] = ticket
-        self.queues.setdefault(ticket.queue, []).append(ticket)
+        flow.join(ticket)
 
     def _predict(self, tag: str, max_tokens: int) -> tuple[int, bool]:
         recent = sorted(self.outputs.get(tag, []), reverse=True)
@@ -153,8 +181,10 @@ class Oracle:
                 charge.settle_late(actual)
             else:
                 charge.settle(actual)
+        self.touched.update(ticket.domains)
         if ticket.state == "g":
             ticket.state = "s"
+            self._ended(ticket, cost_of(ticket.charges))
             if pause_ms >= 0:
                 self._pause(ticket, pause_ms, code)
             elif input >= 0 and output > 0:  # a cut answer teaches nothing
@@ -162,9 +192,10 @@ class Oracle:
         return "s"
 
     def _pause(self, ticket: Ticket, pause_ms: int, code: int) -> None:
-        for domain in ticket.domains:
+        accounts = [domain for domain in ticket.domains if not domain.startswith(TENANT_DOMAIN)]
+        for domain in accounts:
             self.paused_until[domain] = max(self.paused_until[domain], self.now + pause_ms)
-        for charge in ticket.charges:
+        for charge in ticket.charges[: len(ticket.charges) - ticket.own_charges]:
             if code and charge.bucket.resource == CODES[code - 1]:
                 charge.bucket.level = min(charge.bucket.level, 0)
 
@@ -176,8 +207,9 @@ class Oracle:
             for charge in ticket.charges:
                 charge.undo()
             ticket.state = "c"
+            self._ended(ticket, 0)
         elif before == "q":
-            self.queues[ticket.queue].remove(ticket)
+            ticket.flow.leave(ticket)
             ticket.state = "c"
         return before
 
@@ -189,6 +221,7 @@ class Oracle:
                 unknown.add((id, self.state_of(id)))
                 continue
             ticket.expires_at = self.lease_now + self.ttl_ms
+            self.touched.update(ticket.domains)
             for charge in ticket.charges:
                 charge.produce(tokens * UNIT)
         reported = {id for id, _ in reports}

@@ -5,6 +5,7 @@ Written from the page, not from the scripts. Levels are in units (amount x 60,00
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llm_fleet.engine.values import Bucket
@@ -105,6 +106,11 @@ class Charge:
         bucket.level -= need
         return cls(bucket, need, 0, need)
 
+    @property
+    def share(self) -> int:
+        """What it takes of its bucket, in thousandths of what a tick refills."""
+        return int((self.charged + self.hold) / self.bucket.rate * 1000)
+
     def produce(self, units: int) -> None:
         """So much output exists by now (cumulative)."""
         if self.bucket.rule == "as_produced":
@@ -136,3 +142,8 @@ class Charge:
     def _release(self, units: int) -> None:
         self.bucket.held -= units
         self.hold -= units
+
+
+def cost_of(charges: Sequence[Charge]) -> int:
+    """What a lease takes, or has taken: its dominant share."""
+    return max(charge.share for charge in charges) if charges else 1000

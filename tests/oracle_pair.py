@@ -67,13 +67,14 @@ class Pair(Books):
         shown, oracle = self.rig.snapshot(), self.oracle
         agree("fence", shown["fence"], oracle.fence)
         agree("leases", shown["leases"], len(oracle.leases))
-        agree("waiting", shown["waiting"], sum(map(len, oracle.queues.values())))
+        agree("waiting", shown["waiting"], sum(len(queue.waiting) for queue in oracle.queues.values()))
         for name, domain in shown["domains"].items():
             agree(f"in flight of {name}", domain["in_flight"], oracle.in_flight(name))
             if self.rig.is_fake:
                 agree(f"pause of {name}", domain["paused_ms"], max(0, oracle.paused_until[name] - oracle.now))
         heads = {f"{q['lane']}|{q['keyset']}": q["head"]["ticket"] for q in shown["queues"] or ()}
-        agree("heads", heads, {name: queue[0].id for name, queue in oracle.queues.items()})
+        first = {name: queue.head(oracle.now, oracle.aging_ms) for name, queue in oracle.queues.items()}
+        agree("heads", heads, {name: head.id for name, head in first.items() if head})
 
 
 def agree(what: str, found: object, expected: object) -> None:

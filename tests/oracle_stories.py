@@ -9,7 +9,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-from llm_fleet.engine.values import RULES, Bucket, DomainLimits, LaneLimits, PoolLimits
+from llm_fleet.engine.values import RULES, Bucket, DomainLimits, LaneLimits, PoolLimits, TenantLimits
+from llm_fleet.models import BANDS
 from tests.oracle_books import Books
 from tests.pool_rig import Wire, cancel
 
@@ -23,9 +24,10 @@ MODEST = settings(
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate],  # shrinking takes minutes: add it to look into a failure
 )
-LANES = ("*", "big")
+LANES, TENANTS = ("*", "big"), ("x", "y", "z")
 BURSTS_MS, JITTERS_MS = (2_000, 5_000, 10_000, 60_000), (0, 500)
 TOKENS = st.sampled_from((0, 1, 7, 40, 90, 200, 400))
+WEIGHTS_MILLI, AGING_MS = (500, 1_000, 3_000), (300, 5_000, 30_000)
 PAUSES_MS = (1, 300, 1_000, 4_000)
 TICKS_MS = (1, 7, 49, 51, 300, 1_000, 4_999, 5_000, 16_000)
 AT_START, AT_START_ADJUST, AS_PRODUCED = RULES
@@ -70,7 +72,24 @@ def pools(draw: st.DrawFn, *, fastness: int = 1) -> PoolLimits:
     keys = [(f"k{i}", (owner,)) for i, owner in enumerate(owners)]
     if count == 3 and draw(st.booleans()):
         keys[2] = ("k2", ("d0", "d2"))  # a key may draw from several
-    return PoolLimits("p", tuple(keys), tuple(DomainLimits(name, lanes) for name in sorted({*owners})))
+    return PoolLimits(
+        "p",
+        tuple(keys),
+        tuple(DomainLimits(name, lanes) for name in sorted({*owners})),
+        tenants=draw(st.lists(tenants(fastness), max_size=3, unique_by=lambda tenant: tenant.name)),
+        aging_ms=draw(st.sampled_from(AGING_MS)) // fastness,
+    )
+
+
+@st.composite
+def tenants(draw: st.DrawFn, fastness: int) -> TenantLimits:
+    """A tenant with its weight; one in four has limits of its own."""
+    name, lane = draw(st.sampled_from(TENANTS)), None
+    if draw(st.integers(0, 3)) == 0:
+        own = draw(st.lists(st.sampled_from(sorted(LIMITS)), max_size=2, unique=True))
+        buckets = tuple(draw(limits(resource, fastness)) for resource in own)
+        lane = LaneLimits("*", buckets, draw(st.sampled_from((0, 1, 2))))
+    return TenantLimits(name, draw(st.sampled_from(WEIGHTS_MILLI)), lane)
 
 
 def members(pool: PoolLimits, fewer: bool) -> dict[str, PoolLimits]:
@@ -88,6 +107,8 @@ class Act:
     lane: str = "*"
     tokens: tuple[int, int] = (0, 0)
     tag: str = ""
+    band: str = "normal"
+    tenant: int = 0
 
 
 ENQUEUES, ENDS = (
@@ -102,7 +123,7 @@ def acts(*kinds: str) -> st.SearchStrategy[Act]:
     """Any act of these kinds."""
     return st.builds(
         Act, st.sampled_from(kinds or ALL), st.sampled_from("AB"), st.integers(0, 11), st.sampled_from(LANES),
-        st.tuples(TOKENS, TOKENS), st.sampled_from(("", "x")),
+        st.tuples(TOKENS, TOKENS), st.sampled_from(("", "x")), st.sampled_from(BANDS), st.integers(0, 3),
     )  # fmt: skip
 
 
@@ -134,7 +155,12 @@ def perform(books: Books, act: Act) -> None:
 
 def wire_of(books: Books, act: Act) -> Wire:
     """The operation that an act stands for."""
-    process, options = act.process, dict[str, Any](lane=act.lane, tokens=act.tokens, tag=act.tag)
+    process, options = (
+        act.process,
+        dict[str, Any](lane=act.lane, tokens=act.tokens, tag=act.tag, band=act.band),
+    )
+    names = ["default", *(tenant.name for tenant in books.members[process].tenants)]
+    options["tenant"] = names[act.tenant % len(names)]
     match act.kind:
         case "enqueue":
             wait_ms, preferred = books.patience_ms[act.at % 3], ("", "", "k0", "k1")[act.at % 4]

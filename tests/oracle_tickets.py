@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.oracle_buckets import Charge
+
+if TYPE_CHECKING:
+    from tests.oracle_flows import Flow
 
 
 @dataclass(slots=True)
@@ -24,7 +27,11 @@ class Ticket:
     tag: str
     predicted: int
     is_cold: bool
+    enqueued_at: int
+    max_queued: int
+    flow: Flow
     state: str = "q"
+    cost: int = 0
     key: str = ""
     fence: int = 0
     spacing_ms: int = 0
@@ -32,10 +39,7 @@ class Ticket:
     expired_at: int = 0
     domains: tuple[str, ...] = ()
     charges: list[Charge] = field(default_factory=list)
-
-    @property
-    def queue(self) -> str:
-        return f"{self.lane}|{self.keyset}"
+    own_charges: int = 0  # so many of them, the last, are its tenant's
 
     @property
     def grant(self) -> tuple[str, str, int, int]:

@@ -22,7 +22,7 @@ from llm_fleet.engine.keys import PoolKeys
 from llm_fleet.engine.lease import Lease
 from llm_fleet.engine.registration import Known, keyset_hash, offer
 from llm_fleet.engine.scripts import load_script
-from llm_fleet.engine.values import Bucket, DomainLimits, LaneLimits, Need, PoolLimits
+from llm_fleet.engine.values import Bucket, DomainLimits, LaneLimits, Need, PoolLimits, TenantLimits
 
 __all__ = [
     "FAKE", "Answer", "Mail", "Rig", "beat", "cancel", "enqueue", "fake_rig", "leave", "open_rig", "per_day", "pool_of",
@@ -34,13 +34,18 @@ FAKE = fakeredis.FakeRedis(server_type="redis", version=(7,), decode_responses=T
 Wire = list[Any]
 
 
-def pool_of(*buckets: Bucket, keys: int = 1, slots: int = 0, lanes: Sequence[LaneLimits] = ()) -> PoolLimits:
+def pool_of(
+    *buckets: Bucket, keys: int = 1, slots: int = 0, lanes: Sequence[LaneLimits] = (),
+    tenants: Sequence[TenantLimits] = (), aging_ms: int = 30_000,
+) -> PoolLimits:  # fmt: skip
     """A pool with keys k0, k1 … of one domain d0, d1 … each, all with the same limits."""
     limits = (LaneLimits("*", buckets, slots), *lanes)
     return PoolLimits(
         "p",
         tuple((f"k{i}", (f"d{i}",)) for i in range(keys)),
         tuple(DomainLimits(f"d{i}", limits) for i in range(keys)),
+        tenants=tuple(tenants),
+        aging_ms=aging_ms,
     )
 
 
@@ -51,11 +56,12 @@ def per_day(amount: int, resource: str = "requests") -> Bucket:
 
 def enqueue(
     ticket: str, limits: PoolLimits, *, lane: str = "*", tokens: tuple[int, int] = (0, 0),
-    wait_ms: int = 600_000, tag: str = "", preferred: str = "", max_queued: int = 100_000,
+    wait_ms: int = 600_000, band: str = "normal", tenant: str = "default", tag: str = "", preferred: str = "",
+    max_queued: int = 100_000,
 ) -> Wire:  # fmt: skip
     """Ask for a grant; `tokens` are input and max output."""
     place = [keyset_hash(limits), lane, *tokens, wait_ms]
-    return ["e", ticket, *place, "normal", "default", tag, preferred, max_queued]
+    return ["e", ticket, *place, band, tenant, tag, preferred, max_queued]
 
 
 def settle(
