@@ -1,0 +1,11 @@
+"""A minimal Redis inside Lua 5.1, fast enough for simulations and mutations of lua/.
+
+It has just the commands that the scripts use, answers them as Redis does (tests/test_lua_redis.py
+compares it with a real server), and refuses all others. Its time is whatever `clock` says.
+"""
+
+from __future__ import annotations
+
+from tests.lua_redis.client import MiniRedis
+
+__all__ = ["MiniRedis"]

@@ -1,0 +1,131 @@
+"""The mini Redis as redis-py's client looks, as far as tests need one."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import redis
+from lupa import lua51
+
+__all__ = ["MiniRedis"]
+
+HERE = Path(__file__).parent
+Value = str | int | float
+
+
+def _wall_clock_us() -> int:
+    """As fakeredis has it: patching `time.time` moves it."""
+    return round(time.time() * 1_000_000)
+
+
+class MiniRedis:
+    """One server with one client; replies are decoded. `clock` gives its TIME in microseconds."""
+
+    def __init__(self, clock: Callable[[], int] = _wall_clock_us) -> None:
+        self.clock = clock
+        self.lua = lua51.LuaRuntime(unpack_returned_tuples=True, register_eval=False)
+        load = self.lua.eval(
+            "function(text, name, ...) return assert(loadstring(text, '@' .. name))(...) end"
+        )
+        pieces = {
+            name: (HERE / f"{name}.lua").read_text() for name in ("sorted", "cjson", "commands", "sandbox")
+        }
+        self.cjson = load(pieces["cjson"], "cjson")
+        commands = load(pieces["commands"], "commands", load(pieces["sorted"], "sorted"))
+        self._box = load(pieces["sandbox"], "sandbox", commands, self.cjson)
+        self._run, self._ask = self._box["run"], self._box["ask"]
+        self._scripts: dict[str, Any] = {}
+
+    # -- scripts -------------------------------------------------------------------------------
+
+    def script_load(self, source: str) -> str:
+        """Compile a script; gives the SHA1 by which it is called."""
+        sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+        if sha not in self._scripts:
+            try:
+                self._scripts[sha] = self._box["load"](source, "user_script")
+            except lua51.LuaError as error:
+                raise redis.exceptions.ResponseError(str(error)) from None
+        return sha
+
+    def script_flush(self) -> bool:
+        """Forget every script."""
+        self._scripts.clear()
+        return True
+
+    def eval(self, source: str, keys: int, *arguments: Value) -> Any:
+        return self.evalsha(self.script_load(source), keys, *arguments)
+
+    def evalsha(self, sha: str, keys: int, *arguments: Value) -> Any:
+        script = self._scripts.get(sha)
+        if script is None:
+            raise redis.exceptions.NoScriptError("No matching script. Please use EVAL.")
+        try:
+            return self._value(self._run(script, self.clock(), keys, *map(str, arguments)))
+        except lua51.LuaError as error:
+            raise redis.exceptions.ResponseError(str(error)) from None
+
+    def pushed(self) -> list[str]:
+        """The lists that scripts have pushed to since the last call, in order."""
+        names = self._box["take_pushed"]()
+        return names.split("\n") if names else []
+
+    # -- commands ------------------------------------------------------------------------------
+
+    def execute_command(self, name: str, *arguments: Value) -> Any:
+        """Any command by its name; its plain reply."""
+        try:
+            return self._value(self._ask(self.clock(), name, *map(str, arguments)))
+        except lua51.LuaError as error:
+            raise redis.exceptions.ResponseError(str(error)) from None
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return lambda *arguments: self.execute_command(name.upper(), *arguments)
+
+    def hgetall(self, key: str) -> dict[str, str]:
+        flat = iter(self.execute_command("HGETALL", key))
+        return dict(zip(flat, flat, strict=True))
+
+    def hset(self, key: str, field: str, value: Value, mapping: Mapping[str, Value] | None = None) -> int:
+        return int(self.execute_command("HSET", key, field, value, *_flat(mapping or {})))
+
+    def hmget(self, key: str, fields: Iterable[str]) -> list[str | None]:
+        return list(self.execute_command("HMGET", key, *fields))
+
+    def lpop(self, key: str, count: int | None = None) -> Any:
+        return self.execute_command("LPOP", key, *([] if count is None else [count]))
+
+    def zadd(self, key: str, mapping: Mapping[str, float]) -> int:
+        return int(self.execute_command("ZADD", key, *(part for m, s in mapping.items() for part in (s, m))))
+
+    def _value(self, reply: Any) -> Any:
+        """A Lua reply as Redis gives it to a client."""
+        if isinstance(reply, str) or reply is None:
+            return reply
+        if isinstance(reply, bool):
+            return 1 if reply else None
+        if isinstance(reply, (int, float)):
+            return int(reply)
+        if reply["err"] is not None:
+            raise redis.exceptions.ResponseError(reply["err"])
+        if reply["ok"] is not None:
+            return True if reply["ok"] == "OK" else reply["ok"]
+        return [self._value(item) for item in _until_nil(reply)]
+
+
+def _flat(mapping: Mapping[str, Value]) -> Iterable[Value]:
+    return (part for pair in mapping.items() for part in pair)
+
+
+def _until_nil(table: Any) -> Iterable[Any]:
+    """An array ends with its first nil."""
+    at = 1
+    while (item := table[at]) is not None:
+        yield item
+        at += 1
