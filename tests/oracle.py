@@ -11,14 +11,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from llm_fleet.engine.registration import keyset_hash
-from llm_fleet.engine.values import TENANT_DOMAIN, PoolLimits
-from tests.oracle_buckets import COLD_OUTPUT, UNIT, OracleBucket, cost_of
+from llm_fleet.engine.values import PoolLimits
+from tests.oracle_buckets import OracleBucket
+from tests.oracle_endings import Endings
 from tests.oracle_flows import Queue
+from tests.oracle_learned import Outputs
 from tests.oracle_pump import Pump
 from tests.oracle_tickets import Said, Ticket, Timer
-
-RECENT, ENOUGH = 50, 20
-CODES = ("requests", "input_tokens", "output_tokens", "tokens")
 
 
 class Oracle:
@@ -38,8 +37,9 @@ class Oracle:
         self.weights: dict[str, int] = {}
         self.aging_ms = 0
         self.touched: set[str] = set()  # domains in which something ended since the last pump
-        self.outputs: dict[str, list[int]] = {}
+        self.outputs = Outputs()
         self.timers: dict[str, Timer] = {}
+        self.endings = Endings(self)
 
     # -- time and who takes part -----------------------------------------------------------------
 
@@ -100,60 +100,52 @@ class Oracle:
     def step(self, process: str, operations: list[list[Any]], server_ms: int) -> Said:
         """Carry out the operations of a process, then grant what can be granted."""
         self.advance(server_ms)
-        self._expire()
+        self.endings.expire()
         for queue, timer in list(self.timers.items()):
             if timer.process == process and timer.at <= self.now:
                 del self.timers[queue]  # that timer has called
-        said, learned = Said(self.now), list[tuple[str, int]]()
-        asked: dict[int, str] = {}
+        said, learned = Said(self.now, results=[()] * len(operations)), list[tuple[str, int]]()
         latest = self.orders
-        said.results = [()] * len(operations)
-        later = []  # what ends comes first, then what waits
-        for at, (kind, *rest) in enumerate(operations):
-            if kind == "e" or (kind == "c" and self.state_of(rest[0]) == "q"):
-                later.append((at, kind, rest))
-            elif kind == "s":
-                said.results[at] = ("s", self._settle(rest, learned))
-            elif kind == "c":
-                said.results[at] = ("c", self._cancel(rest[0]))
-            elif kind == "h":
-                said.results[at] = self._heartbeat(process, rest[0])
-        for at, kind, rest in later:
-            if kind == "e":
-                asked[at] = rest[0]
-                self._enqueue(process, rest)
-            else:
-                said.results[at] = ("c", self._cancel(rest[0]))
+        asked = self._carry_out(process, operations, said, learned)
         Pump(self, process, said, latest).run()
         for at, id in asked.items():
             said.results[at] = self._answer(id, said)
-        for tag, tokens in learned:  # what is learned counts from the next call on
-            self.outputs[tag] = [*self.outputs.get(tag, []), tokens][-RECENT:]
+        for topic, tokens in learned:  # what is learned counts from the next call on
+            self.outputs.learn(topic, tokens)
         said.refusals = {refusal for refusal in said.refusals if refusal[1] not in asked.values()}
         said.grants = {grant for grant in said.grants if grant[1] not in asked.values()}
         said.fence = self.fence
         return said
 
-    def _expire(self) -> None:
-        for lease in self.leases:
-            if lease.expires_at <= self.lease_now:
-                for charge in lease.charges:
-                    charge.settle(None)
-                lease.state, lease.expired_at = "x", self.now
-                self._ended(lease, cost_of(lease.charges))
-
-    def _ended(self, lease: Ticket, actual: int) -> None:
-        """Its flow is told what it really had, while the queue is still the same one."""
-        self.touched.update(lease.domains)
-        if not lease.flow.queue.is_gone:
-            lease.flow.correct(actual - lease.cost)
+    def _carry_out(
+        self, process: str, operations: list[list[Any]], said: Said, learned: list[tuple[str, int]]
+    ) -> dict[int, str]:
+        """What ends leases comes first, then what waits; gives the ids that were asked for."""
+        asked, later = dict[int, str](), list[tuple[int, list[Any]]]()
+        for at, wire in enumerate(operations):
+            match wire:
+                case ["s", *rest]:
+                    said.results[at] = ("s", self.endings.settle(rest, learned))
+                case ["h", reports]:
+                    said.results[at] = self.endings.heartbeat(process, reports)
+                case ["c", id] if self.state_of(id) != "q":
+                    said.results[at] = ("c", self.endings.cancel(id))
+                case _:
+                    later.append((at, wire))
+        for at, (kind, *rest) in later:
+            if kind == "e":
+                asked[at] = rest[0]
+                self._enqueue(process, rest)
+            else:
+                said.results[at] = ("c", self.endings.cancel(rest[0]))
+        return asked
 
     def _enqueue(self, process: str, wire: list[Any]) -> None:
         id, keyset, lane, input, output, wait_ms, band, tenant, tag, preferred, max_queued = wire
         if id in self.tickets or id in self.tombstones:
             return
         self.orders += 1
-        predicted, is_cold = self._predict(f"{lane}|{tag}", output)
+        predicted, is_cold = self.outputs.predict(f"{lane}|{tag}", output)
         queue = self.queues.setdefault(f"{lane}|{keyset}", Queue(f"{lane}|{keyset}"))
         flow = queue.flow(band, tenant, self.weights.get(tenant, 1000))
         ticket = Ticket(
@@ -162,71 +154,6 @@ class Oracle:
         )  # fmt: skip
         self.tickets[id] = ticket
         flow.join(ticket)
-
-    def _predict(self, tag: str, max_tokens: int) -> tuple[int, bool]:
-        recent = sorted(self.outputs.get(tag, []), reverse=True)
-        if len(recent) < ENOUGH:
-            return min(max_tokens, COLD_OUTPUT), True
-        return min(max_tokens, recent[len(recent) // 10 - 1]), False
-
-    def _settle(self, wire: list[Any], learned: list[tuple[str, int]]) -> str:
-        id, input, output, pause_ms, code = wire
-        ticket = self.tickets.get(id)
-        if ticket is None or ticket.state not in ("g", "x"):
-            return self.state_of(id)
-        usage = (None if input < 0 else input, None if output < 0 else output)
-        for charge in ticket.charges:
-            actual = _actual(charge.bucket, *usage)
-            if ticket.state == "x":
-                charge.settle_late(actual)
-            else:
-                charge.settle(actual)
-        self.touched.update(ticket.domains)
-        if ticket.state == "g":
-            ticket.state = "s"
-            self._ended(ticket, cost_of(ticket.charges))
-            if pause_ms >= 0:
-                self._pause(ticket, pause_ms, code)
-            elif input >= 0 and output > 0:  # a cut answer teaches nothing
-                learned.append((f"{ticket.lane}|{ticket.tag}", output))
-        return "s"
-
-    def _pause(self, ticket: Ticket, pause_ms: int, code: int) -> None:
-        accounts = [domain for domain in ticket.domains if not domain.startswith(TENANT_DOMAIN)]
-        for domain in accounts:
-            self.paused_until[domain] = max(self.paused_until[domain], self.now + pause_ms)
-        for charge in ticket.charges[: len(ticket.charges) - ticket.own_charges]:
-            if code and charge.bucket.resource == CODES[code - 1]:
-                charge.bucket.level = min(charge.bucket.level, 0)
-
-    def _cancel(self, id: str) -> str:
-        before, ticket = self.state_of(id), self.tickets.get(id)
-        if ticket is None:
-            self.tombstones.add(id)
-        elif before == "g":
-            for charge in ticket.charges:
-                charge.undo()
-            ticket.state = "c"
-            self._ended(ticket, 0)
-        elif before == "q":
-            ticket.flow.leave(ticket)
-            ticket.state = "c"
-        return before
-
-    def _heartbeat(self, process: str, reports: list[list[Any]]) -> tuple[Any, ...]:
-        unknown = set()
-        for id, tokens in reports:
-            ticket = self.tickets.get(id)
-            if ticket is None or ticket.state != "g":
-                unknown.add((id, self.state_of(id)))
-                continue
-            ticket.expires_at = self.lease_now + self.ttl_ms
-            self.touched.update(ticket.domains)
-            for charge in ticket.charges:
-                charge.produce(tokens * UNIT)
-        reported = {id for id, _ in reports}
-        missing = {t.grant[:3] for t in self.leases if t.process == process and t.id not in reported}
-        return "h", frozenset(unknown), frozenset(missing)
 
     def state_of(self, id: str) -> str:
         """How a ticket stands; empty when nobody knows it."""
@@ -240,12 +167,3 @@ class Oracle:
         if ticket is not None and ticket.state == "g":
             return "g", *ticket.grant[1:]
         return ("q",) if self.state_of(id) == "q" else ("e", self.state_of(id))
-
-
-def _actual(bucket: OracleBucket, input: int | None, output: int | None) -> int | None:
-    """The units that were used of a bucket; None where somebody has to know more."""
-    if bucket.resource == "requests":
-        return bucket.unit
-    amounts = {"input_tokens": [input], "output_tokens": [output], "tokens": [input, output]}
-    known = [amount for amount in amounts[bucket.resource] if amount is not None]
-    return sum(known) * UNIT if len(known) == len(amounts[bucket.resource]) else None

@@ -76,7 +76,7 @@ def pools(draw: st.DrawFn, *, fastness: int = 1) -> PoolLimits:
         "p",
         tuple(keys),
         tuple(DomainLimits(name, lanes) for name in sorted({*owners})),
-        tenants=draw(st.lists(tenants(fastness), max_size=3, unique_by=lambda tenant: tenant.name)),
+        tenants=tuple(draw(st.lists(tenants(fastness), max_size=3, unique_by=lambda tenant: tenant.name))),
         aging_ms=draw(st.sampled_from(AGING_MS)) // fastness,
     )
 
