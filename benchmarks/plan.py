@@ -49,6 +49,11 @@ class Plan:
     def key_names(self) -> list[str]:
         return [f"sk-test-not-a-real-key-{number}" for number in range(1, self.keys + 1)]
 
+    @property
+    def accounts(self) -> dict[str, str]:
+        """Account -> its key."""
+        return {f"account-{number}": key for number, key in enumerate(self.key_names, start=1)}
+
     def limits(self) -> dict[str, int]:
         """Resource -> limit per minute, of those that are set."""
         given = {
@@ -74,8 +79,7 @@ class Plan:
             "output_tokens": {"lognormal": [float(median), float(sigma)]} if sigma else int(median),
             "chunks": 8,
             "accounts": {
-                f"account-{number}": {"keys": [key], **self._fields()}
-                for number, key in enumerate(self.key_names, start=1)
+                account: {"keys": [key], **self._fields()} for account, key in self.accounts.items()
             },
         }
 
@@ -83,10 +87,7 @@ class Plan:
         """The config of the workers, in JSON, which is YAML too."""
         entry = {
             "base_url": provider_url + ("/v1" if self.provider == "openai" else ""),
-            "api_keys": [
-                {"key": key, "account": f"account-{number}"}
-                for number, key in enumerate(self.key_names, start=1)
-            ],
+            "api_keys": [{"key": key, "account": account} for account, key in self.accounts.items()],
             "models": ["gpt-6-luna" if self.provider == "openai" else "claude-haiku-5-5"],
             "rate_limits": [{**self._fields(), "jitter_seconds": self.jitter}],
             "settings": {"max_tokens": self.max_tokens},

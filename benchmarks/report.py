@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -59,15 +59,13 @@ def figures_of(outcome: Outcome) -> Json:
 
 
 def _use(plan: Plan, accepted: Sequence[Row]) -> dict[str, Json]:
-    """Used and permitted per resource, from each account's first accepted call to its last.
+    """Used and permitted per resource, summed over the accounts.
 
-    Permitted are a full bucket and the refill of that time. Of output counts what had been
-    produced by then, evenly over each call.
+    Permitted are a full bucket and the refill of the time that is looked at. Of output counts what
+    had been produced by then, evenly over each call.
     """
     totals: dict[str, list[float]] = {resource: [0.0, 0.0] for resource in plan.limits()}
-    for account in {row["account"] for row in accepted}:
-        rows = [row for row in accepted if row["account"] == account]
-        first, last = min(row["t"] for row in rows), max(row["t"] for row in rows)
+    for rows, first, last in _spans(plan, accepted):
         for resource, limit in plan.limits().items():
             totals[resource][0] += sum(_amount(resource, row, last) for row in rows)
             totals[resource][1] += limit / 60 * (plan.burst + last - first)
@@ -79,6 +77,21 @@ def _use(plan: Plan, accepted: Sequence[Row]) -> dict[str, Json]:
         }
         for resource, (used, permitted) in totals.items()
     }
+
+
+def _spans(plan: Plan, accepted: Sequence[Row]) -> Iterator[tuple[list[Row], float, float]]:
+    """Per account its accepted calls, and from when to when they are looked at.
+
+    All of a run for a given time; where the calls are given, from the first to the last of the account.
+    """
+    began = min((row["t"] for row in accepted), default=0.0)
+    for account in plan.accounts:
+        rows = [row for row in accepted if row["account"] == account]
+        if not plan.calls:
+            end = began + plan.seconds
+            yield [row for row in rows if row["t"] <= end], began, end
+        elif rows:
+            yield rows, min(row["t"] for row in rows), max(row["t"] for row in rows)
 
 
 def _percent(used: float, permitted: float) -> float:

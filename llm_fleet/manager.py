@@ -54,14 +54,15 @@ class _Entry:
         self.client = LLMClient(provider, self.chain, self.counter, leases)
         self._handler: Handler | None = None
 
-    def chain(self) -> Handler:
-        """The chain as it now is.
+    async def chain(self) -> Handler:
+        """The chain as it now is, with the SDK loaded: what is granted can be sent at once.
 
         Raises:
             ManagerClosed: after the manager's `close`.
         """
         if self._manager.is_closed:
             raise ManagerClosed("this client's manager is closed; get a new one with get_llm_manager()")
+        await self.clients.load()
         if self._handler is None:
             self._handler = compose(self._middleware(), self._endpoint)
         return self._handler

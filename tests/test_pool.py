@@ -37,7 +37,11 @@ class Adapter:
 
     def __init__(self) -> None:
         self.opened: list[Sdk] = []
+        self.loaded = 0
         self.broken = False
+
+    def load(self) -> None:
+        self.loaded += 1
 
     def open_client(self, *, api_key: str, base_url: str | None, timeout: float) -> Sdk:
         if self.broken:
@@ -105,6 +109,14 @@ async def test_one_client_serves_many_calls_at_once(adapter: Adapter, clock: Clo
             await calls.enter_async_context(pool.client("A"))
         assert pool.status()["in_use_clients"] == 1
     assert len(adapter.opened) == 1
+
+
+async def test_the_sdk_is_loaded_once_by_the_first_of_many_calls(adapter: Adapter, clock: Clock) -> None:
+    """A hundred calls that begin together load it once, and before any client is opened."""
+    pool = pool_of(adapter, clock)
+    assert adapter.loaded == 0
+    await asyncio.gather(*(use(pool, "A") for _ in range(100)))
+    assert adapter.loaded == 1
 
 
 async def test_the_idle_client_used_least_recently_is_replaced(adapter: Adapter, clock: Clock) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypedDict
 
@@ -52,7 +52,11 @@ class LLMClient:
     """
 
     def __init__(
-        self, provider: ProviderConfig, chain: Callable[[], Handler], counter: InputCounter, leases: Leases
+        self,
+        provider: ProviderConfig,
+        chain: Callable[[], Awaitable[Handler]],
+        counter: InputCounter,
+        leases: Leases,
     ) -> None:
         self._provider, self._chain = provider, chain
         self._counter, self._leases = counter, leases
@@ -74,7 +78,7 @@ class LLMClient:
             CallTimeout: `timeout` ran out.
         """
         call = self._call(messages, options)
-        return await _in_time(call, self._chain()(call))
+        return await _in_time(call, self._send(call))
 
     async def stream_complete(self, messages: Sequence[Message], **options: Any) -> AsyncGenerator[str, None]:
         """Send a conversation and yield its answer's text as it comes; see `complete`.
@@ -87,7 +91,7 @@ class LLMClient:
         call = self._call(messages, options)
 
         async def run(sink: TextSink) -> Response:
-            return await _in_time(call, self._chain()(replace(call, sink=sink)))
+            return await _in_time(call, self._send(replace(call, sink=sink)))
 
         pieces: AsyncIterator[str] = read_stream(run)
         try:
@@ -134,6 +138,10 @@ class LLMClient:
         need = Need(lane, input_tokens, max_tokens, priority, tenant, tag, affinity)
         return KeyLease(self._leases, need, bounded(timeout))
 
+    async def _send(self, call: Call) -> Response:
+        handler = await self._chain()
+        return await handler(call)
+
     def _call(self, messages: Sequence[Message], options: dict[str, Any]) -> Call:
         settings, given = self._provider.settings, {k: v for k, v in options.items() if v is not None}
         timeout = given.pop("timeout", settings.call_timeout)
@@ -179,20 +187,19 @@ def _check_seconds(name: str, value: object) -> None:
         raise ConfigError(f"{name} {value!r} must be a number of seconds, 0 or more")
 
 
-async def _in_time(call: Call, answer: Any) -> Response:
+async def _in_time(call: Call, answer: Awaitable[Response]) -> Response:
     """Wait for the answer until the call's deadline."""
     if call.deadline is None:
-        response: Response = await answer
-        return response
+        return await answer
     late = asyncio.timeout(max(0.0, call.deadline - time.monotonic()))
     try:
         async with late:
-            response = await answer
-            return response
+            return await answer
     except TimeoutError as error:
         if not late.expired():
             raise
+        where = "; ".join(getattr(error.__cause__, "__notes__", ["before or between its attempts"]))
         raise CallTimeout(
-            f"provider {call.provider}: the call did not end within its timeout; what it held was given back."
-            " Raise timeout=…, or see what it waits for: `llm-fleet status`"
+            f"provider {call.provider}, model {call.model}: the call did not end within its timeout: {where}."
+            " What it held was given back. Raise timeout=…, or see `llm-fleet status`"
         ) from error

@@ -6,6 +6,7 @@ the settlement that its limits count.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -64,7 +65,11 @@ class RateLimit:
         need, timeout_s = await self._needs(call), call.queue_timeout
         if call.deadline is not None:
             timeout_s = min(timeout_s, max(0.0, call.deadline - time.monotonic() - SAYING_WHY_S))
-        outcome = await self._pool.enqueue(need, timeout_s=timeout_s)
+        try:
+            outcome = await self._pool.enqueue(need, timeout_s=timeout_s)
+        except asyncio.CancelledError as error:
+            error.add_note(f"it waited for the limits of lane {need.lane}")
+            raise
         if isinstance(outcome, Denial):
             raise refusal(call.provider, need, outcome, timeout_s)
         return outcome
@@ -81,8 +86,9 @@ class RateLimit:
                     lease.key_id, reason=f"{error.status or ''} {error.code or ''}".strip()
                 )
             raise
-        except BaseException:
+        except BaseException as error:
             _settle_abandoned(call, lease)
+            error.add_note(f"attempt {call.attempt} on key {lease.key_id} waited for the provider's answer")
             raise
         lease.settle(self._counts(call, response.usage))
         return replace(response, key_id=lease.key_id, queued_s=lease.queued_s)
@@ -116,7 +122,7 @@ def refusal(provider: str, need: Need, denial: Denial, timeout_s: float) -> Limi
     kind, remedy = _REFUSALS.get(denial.reason, (QueueTimeout, "try again"))
     parts = [f"Rate limit exceeded: provider {provider}, lane {need.lane}"]
     if denial.reason == "timeout":
-        parts.append(f"no grant within {timeout_s:g} s")
+        parts.append(f"no grant within {round(timeout_s, 1):g} s")
     if denial.resource is not None:
         key = f" on key {denial.key_id}" if denial.key_id else ""
         parts.append(f"{denial.resource}{key} binds")

@@ -59,7 +59,17 @@ class ClientPool:
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._closed = False
+        self._is_loaded = False
         self._start_afresh()
+
+    async def load(self) -> None:
+        """Import the vendor's SDK, once, in a thread: the loop goes on, timeouts hold."""
+        if self._is_loaded:
+            return
+        async with self._shelf().loading:
+            if not self._is_loaded:
+                await asyncio.to_thread(self.adapter.load)
+                self._is_loaded = True
 
     @asynccontextmanager
     async def client(self, key_id: str) -> AsyncIterator[Any]:
@@ -71,7 +81,10 @@ class ClientPool:
             PoolExhausted: none became free, or the key stayed out of service, within
                 `pool.acquire_timeout` seconds.
         """
-        shelf = self._shelf(key_id)
+        if key_id not in self.keys:
+            raise ConfigError(f"no API key {key_id!r} in this process: see `api_keys` of the provider")
+        await self.load()
+        shelf = self._shelf()
         health = self._health[key_id]
         trial = health.admit(self.clock())
         client = None
@@ -145,13 +158,11 @@ class ClientPool:
         self._shelves: dict[asyncio.AbstractEventLoop, Shelf] = {}
         self._health = {key_id: Health() for key_id in self.keys}
 
-    def _shelf(self, key_id: str) -> Shelf:
+    def _shelf(self) -> Shelf:
         if self._pid != os.getpid():
             _inherited.append(self._shelves)
             self._lock = threading.Lock()
             self._start_afresh()
-        if key_id not in self.keys:
-            raise ConfigError(f"no API key {key_id!r} in this process: see `api_keys` of the provider")
         shelf = self._shelves.get(asyncio.get_running_loop())
         return shelf if shelf is not None and not self._closed else self._new_shelf()
 

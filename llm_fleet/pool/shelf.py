@@ -47,6 +47,7 @@ class Shelf:
         options: PoolConfig,
         clock: Callable[[], float],
     ) -> None:
+        self.loading = asyncio.Lock()
         self._adapter = adapter
         self._key_ids = key_ids
         self._open_sdk = open_sdk

@@ -10,6 +10,7 @@ import json
 import logging
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -22,6 +23,7 @@ __all__ = [
     "Fold",
     "folded",
     "http_client",
+    "load_transport",
     "mark_sent",
     "per_read",
     "tool_arguments",
@@ -43,6 +45,10 @@ class Adapter(Protocol):
     """
 
     kind: str
+
+    def load(self) -> None:
+        """Import the vendor's SDK, which takes up to a second; for a thread. Twice is once."""
+        ...
 
     def open_client(self, *, api_key: str, base_url: str | None, timeout: float) -> Any:
         """A client of the vendor's SDK that never retries; `timeout` bounds each read."""
@@ -177,6 +183,13 @@ def http_client(default_client: Callable[..., Any]) -> Any:
         return default_client(verify=_trusted_certificates())
     except RuntimeError:
         return None
+
+
+def load_transport() -> None:
+    """Import and read what `http_client` needs."""
+    with suppress(ImportError):
+        import aiohttp  # noqa: F401
+    _trusted_certificates()
 
 
 def per_read(timeout: float) -> Any:

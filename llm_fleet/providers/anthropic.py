@@ -6,7 +6,16 @@ from typing import Any
 
 from ..models import Call, Content, MessageRole, Response, ToolCall, Usage
 from ..profiles import profile_for
-from .adapter import Emission, folded, http_client, mark_sent, per_read, tool_arguments, warn_once
+from .adapter import (
+    Emission,
+    folded,
+    http_client,
+    load_transport,
+    mark_sent,
+    per_read,
+    tool_arguments,
+    warn_once,
+)
 from .failures import (
     Answer,
     Fault,
@@ -55,6 +64,11 @@ class AnthropicAdapter:
     """`messages.create`, streamed as raw events (`messages.stream` costs more than twice the CPU)."""
 
     kind = "anthropic"
+
+    def load(self) -> None:
+        import anthropic  # noqa: F401
+
+        load_transport()
 
     def open_client(self, *, api_key: str, base_url: str | None, timeout: float) -> Any:
         import anthropic

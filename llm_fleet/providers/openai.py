@@ -13,7 +13,16 @@ from typing import Any
 
 from ..models import Call, Message, MessageRole, Response, ToolCall, Usage
 from ..profiles import profile_for
-from .adapter import Emission, folded, http_client, mark_sent, per_read, tool_arguments, warn_once
+from .adapter import (
+    Emission,
+    folded,
+    http_client,
+    load_transport,
+    mark_sent,
+    per_read,
+    tool_arguments,
+    warn_once,
+)
 from .failures import (
     Answer,
     Fault,
@@ -48,6 +57,11 @@ class OpenAIAdapter:
     """`chat.completions.create`; a stream is complete with its finish reason and its usage."""
 
     kind = "openai"
+
+    def load(self) -> None:
+        import openai  # noqa: F401
+
+        load_transport()
 
     def open_client(self, *, api_key: str, base_url: str | None, timeout: float) -> Any:
         import openai
