@@ -103,14 +103,22 @@ async def test_every_call_ends_soon_after_its_timeout(simulator, redis_url, name
 
 
 async def test_a_queue_timeout_says_what_it_waited_for(simulator, redis_url, namespace):
-    """The limits never let it go in time: provider, key, resource, and the remedy."""
+    """Provider, lane, key id, resource, need, level, limit, place in the queue, and the remedy."""
     sim = simulator(provider())
-    slow = {"requests_per_minute": 1}
+    slow = {"models": ["claude-haiku-*"], "input_tokens_per_minute": 1_000}
+    long = [Message(MessageRole.USER, "word " * 300)]
     async with manager_of(redis_url, namespace, anthropic=entry(sim.url, limits=slow)) as manager:
-        await manager.get_client().complete(HELLO)
-        with pytest.raises(QueueTimeout, match="requests_per_minute") as caught:
-            await manager.get_client().complete(HELLO, queue_timeout=0.2)
-    assert caught.value.position == 0
+        async with manager.get_client().lease(input_tokens=900):
+            with pytest.raises(QueueTimeout, match="Raise queue_timeout or rate_limits") as caught:
+                await manager.get_client().complete(long, queue_timeout=0.3)
+        (key_id,) = (await settled(manager))["keys"]
+    error, message = caught.value, str(caught.value)
+    assert (error.provider, error.lane, error.key_id) == ("anthropic", "claude-haiku-*", key_id)
+    assert (error.resource, error.limit, error.position) == ("input_tokens_per_minute", 1_000, 0)
+    assert (error.level or 0) < (error.need or 0) <= 1_000
+    named = (error.provider, error.lane, key_id, error.resource, error.need, error.level, error.limit)
+    assert [name for name in named if str(name) not in message] == []
+    assert "position 0 in the queue" in message
 
 
 async def test_a_request_above_its_limit_is_refused_before_it_is_sent(simulator, redis_url, namespace):

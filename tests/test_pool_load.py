@@ -69,3 +69,14 @@ async def test_afterwards_nothing_is_left(manager):
     status = manager.get_status()
     assert (status["total_clients"], status["available_clients"], status["in_use_clients"]) == (4, 4, 0)
     assert max(response.queued_s for response in responses) < 8
+
+
+async def test_four_hundred_tasks_on_a_limit_of_one_hundred(simulator, redis_url, namespace):
+    """None fails, none passes early: never more than 100 in flight, and 100 is what is used."""
+    limits = {"max_concurrent_requests": 100}
+    sim = simulator(provider(limits=limits, latency_s=1))
+    async with manager_of(redis_url, namespace, anthropic=entry(sim.url, limits=limits)) as manager:
+        client = manager.get_client()
+        await asyncio.gather(*(client.complete(HELLO, max_tokens=50) for _ in range(400)))
+    (account,) = sim.books()["accounts"].values()
+    assert (account["accepted"], account["rejected"], account["peak_concurrency"]) == (400, 0, 100)
