@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import ssl
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import redis
@@ -17,6 +19,7 @@ from llm_fleet.embedded.private import _free_port
 from llm_fleet.errors import CoordinationError
 from llm_fleet.store import Store
 from llm_fleet.store.routes import slot_of
+from tests.fault_proxy import proxy_to
 from tests.scripts import Echo
 from tests.waiting import eventually
 
@@ -25,8 +28,8 @@ OwnServer = Callable[..., PrivateServer]
 
 
 @pytest.fixture(scope="module")
-def tls_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Url of a server behind TLS; `{ca}` in it stands for the options that make it trusted."""
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a certificate that nobody but its owner vouches for: cert.pem, key.pem."""
     if shutil.which("openssl") is None:
         pytest.skip("no openssl to make a certificate with")
     folder = tmp_path_factory.mktemp("tls")
@@ -35,22 +38,22 @@ def tls_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         f"-days 2 -addext subjectAltName=IP:127.0.0.1 -keyout {folder}/key.pem -out {folder}/cert.pem"
     )
     subprocess.run(command.split(), check=True, capture_output=True)
-    port = _free_port()
-    settings = {"tls-port": str(port), "tls-auth-clients": "no", "tls-cert-file": f"{folder}/cert.pem"}
-    settings |= {"tls-key-file": f"{folder}/key.pem", "tls-ca-cert-file": f"{folder}/cert.pem"}
-    try:
-        server = PrivateServer.start(settings=settings)
-    except CoordinationError as error:
-        if "tls" not in str(error).lower():
-            raise
-        pytest.skip("the server found here is built without TLS")
-    with server:
-        yield f"rediss://:{server.password}@127.0.0.1:{port}/0?ssl_ca_certs={folder}/cert.pem"
+    return folder
+
+
+@pytest.fixture
+async def tls_url(certificate: Path, server: PrivateServer) -> AsyncIterator[str]:
+    """Url of a server behind TLS, with the options that make it trusted."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    async with proxy_to(server, tls) as proxy:
+        yield proxy.url.replace("redis://", "rediss://") + f"?ssl_ca_certs={certificate}/cert.pem"
 
 
 async def test_tls_with_a_trusted_certificate(tls_url: str, open_store: Open) -> None:
     """rediss:// with the authority's certificate works, for commands and for pops."""
     store = open_store(tls_url)
+    await store.call("DEL", "list")
     await store.call("RPUSH", "list", "entry")
     assert await store.pop(["list"], 1) == ("list", "entry")
 
@@ -59,6 +62,17 @@ async def test_tls_with_an_unknown_certificate_is_told(tls_url: str, open_store:
     """A certificate that nobody vouches for is refused, with the option that would."""
     with pytest.raises(CoordinationError, match=r"certificate that is not trusted.*\?ssl_ca_certs="):
         await open_store(tls_url.split("?")[0]).call("PING")
+
+
+async def test_a_certificate_file_that_is_missing_is_told(tls_url: str, open_store: Open) -> None:
+    """The options that name files are pointed at, not the server."""
+    with pytest.raises(CoordinationError, match=r"the files of its ssl_… options cannot be used"):
+        await open_store(tls_url.replace("cert.pem", "no-such.pem")).call("PING")
+
+
+async def test_a_certificate_may_go_unchecked(tls_url: str, open_store: Open) -> None:
+    """?ssl_cert_reqs=none trusts whoever answers."""
+    assert await open_store(tls_url.split("?")[0] + "?ssl_cert_reqs=none").call("PING") == "PONG"
 
 
 async def test_tls_to_a_server_without_is_told(redis_url: str, open_store: Open) -> None:

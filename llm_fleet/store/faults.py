@@ -14,21 +14,6 @@ from ..errors import CoordinationError
 
 __all__ = ["code_of", "coordination_error", "what_happened"]
 
-CODES = {
-    "AskError": "ASK",
-    "BusyLoadingError": "LOADING",
-    "ClusterCrossSlotError": "CROSSSLOT",
-    "ClusterDownError": "CLUSTERDOWN",
-    "MasterDownError": "MASTERDOWN",
-    "MovedError": "MOVED",
-    "NoPermissionError": "NOPERM",
-    "NoScriptError": "NOSCRIPT",
-    "OutOfMemoryError": "OOM",
-    "ReadOnlyError": "READONLY",
-    "TryAgainError": "TRYAGAIN",
-}
-"""redis-py keeps the server's word as a class and takes it off the text; here it is back."""
-
 URL = "redis.url (REDIS_URL)"
 REACHING = f"Start it, or correct {URL}."
 MASTER = f"Name the master in {URL}, or use redis+sentinel://."
@@ -69,8 +54,6 @@ NETWORK: tuple[tuple[type[OSError], str, str], ...] = (
 
 def code_of(error: BaseException) -> str:
     """The server's own word for an error, such as READONLY; "" without one."""
-    if code := CODES.get(type(error).__name__):
-        return code
     found = re.match(r"([A-Z]{3,})\b", str(error))
     return found[1] if found else ""
 

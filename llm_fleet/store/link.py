@@ -1,43 +1,33 @@
-"""One connection, with our own timeouts and no retries. Raises what redis-py raises.
+"""One connection: opened, logged in, watched by our own timeouts; nothing is ever tried again here.
 
-redis-py's connection does the talking; its client and pools are left out: they retry ten times,
-open up to a hundred connections, and cost as much again per command as the command itself.
+Raises what redis-py and the network raise. redis-py's own connections are left out: they answer
+one command at a time, and cost many times as much as the command itself.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import inspect
 import os
+import socket
+import ssl
 import weakref
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
-import hiredis
-from redis.asyncio.connection import (
-    AbstractConnection,
-    Connection,
-    SSLConnection,
-    UnixDomainSocketConnection,
-)
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from .target import Address, Target
+from .wire import Command, Wire
 
 __all__ = ["Command", "Link"]
 
-Command = tuple[str | int | float, ...]
-
-_PARAMETERS = inspect.signature(AbstractConnection.__init__).parameters
-_QUIET = {"driver_info": None} if "driver_info" in _PARAMETERS else {"lib_name": None, "lib_version": None}
-"""Leaves out CLIENT SETINFO, in the spelling of the installed redis-py."""
-_LOOK = "can_read" if hasattr(AbstractConnection, "can_read") else "can_read_destructive"
+REQUIREMENTS = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 
 
 class Link:
-    """A connection to one server; what it asks is answered in order, one thing at a time.
+    """A connection to one server, for any number of commands at once.
 
     `sentinel`: log in to the sentinel that listens there, not to a server of the target.
     """
@@ -45,80 +35,120 @@ class Link:
     def __init__(
         self, target: Target, address: Address, *, connect_timeout_s: float, sentinel: bool = False
     ) -> None:
+        self._target, self._address, self._is_sentinel = target, address, sentinel
         self._connect_timeout_s = connect_timeout_s
-        self._by = "" if target.tls is None else " by TLS (if it speaks that)"
-        login, db = (target.sentinel_login, 0) if sentinel else (target.login, target.db)
-        self._connection = _connection(
-            target,
-            address,
-            db=db,
-            username=login.username or None,
-            password=login.password or None,
-            socket_connect_timeout=connect_timeout_s,
-        )
+        self._wire: Wire | None = None
         _live.add(self)
 
     @property
     def is_open(self) -> bool:
-        return bool(self._connection.is_connected)
+        return self._wire is not None and self._wire.is_open
+
+    @property
+    def was_opened(self) -> bool:
+        return self._wire is not None
+
+    @property
+    def is_idle(self) -> bool:
+        """Open, and nothing is in flight."""
+        return self._wire is not None and self._wire.is_open and self._wire.is_idle
 
     async def open(self) -> None:
         """Connect and log in. A link that could not be opened holds nothing."""
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                await self._connection.connect()  # type: ignore[no-untyped-call]
+                await self._connect()
+                await self._log_in()
         except BaseException as error:
             await self.close()
             if isinstance(error, (TimeoutError, RedisTimeout)):
-                within = f"{self._by} within {self._connect_timeout_s:g} s"
-                raise RedisTimeout(f"could not be reached{within}") from error
+                by = "" if self._target.tls is None else " by TLS (if it speaks that)"
+                raise RedisTimeout(
+                    f"could not be reached{by} within {self._connect_timeout_s:g} s"
+                ) from error
             raise
 
-    async def is_stale(self) -> bool:
-        """Whether the server has closed it, or an answer nobody waits for lies in it."""
-        try:
-            return bool(await getattr(self._connection, _LOOK)())
-        except Exception:
-            return True
+    async def ask(self, *commands: Command, timeout_s: float) -> Any:
+        """Send commands with nothing between them; the answer of the last.
 
-    async def ask(self, command: Command, timeout_s: float) -> Any:
-        """Send one command and wait for its answer; closes itself when it does not get that."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                packed = hiredis.pack_command(cast(Any, command))
-                await self._connection.send_packed_command(packed, check_health=False)
-                return await self._connection.read_response()
-        except TimeoutError:
-            raise RedisTimeout(f"did not answer {command[0]} within {timeout_s:g} s") from None
+        A command that is not answered in time closes the link, with all that is in flight.
+        """
+        if self._wire is None:
+            raise RedisConnectionError("the connection was never opened")
+        *before, answer = [self._wire.ask(command, timeout_s) for command in commands]
+        for unwanted in before:
+            unwanted.cancel()  # keeps its place on the wire
+        return await answer
 
     async def close(self) -> None:
-        """Close it, and wait until it is closed, but not longer than for opening it."""
-        with contextlib.suppress(Exception):
-            await self._connection.disconnect()
+        """Close it, and wait until it is closed; what is in flight fails."""
+        wire = self._wire
+        if wire is None or wire.closed.get_loop().is_closed():
+            return
+        wire.fail(RedisConnectionError("the connection was closed"))
+        if wire.transport is not None:
+            await asyncio.wait([wire.closed], timeout=self._connect_timeout_s)
 
     def detach(self) -> None:
         """In a forked child: let go of the socket without a word to the parent's server or loop."""
-        writer = self._connection._writer
-        socket = writer.get_extra_info("socket") if writer else None
-        if socket is not None and socket.fileno() >= 0:
+        transport = self._wire.transport if self._wire else None
+        open_socket = transport.get_extra_info("socket") if transport else None
+        if open_socket is not None and open_socket.fileno() >= 0:
             nowhere = os.open(os.devnull, os.O_RDWR)
-            os.dup2(nowhere, socket.fileno(), inheritable=False)
+            os.dup2(nowhere, open_socket.fileno(), inheritable=False)
             os.close(nowhere)
 
+    async def _connect(self) -> None:
+        loop, address, tls = asyncio.get_running_loop(), self._address, self._target.tls
+        wire = self._wire = Wire(loop)
+        if address.path:
+            await loop.create_unix_connection(lambda: wire, address.path)
+            return
+        context = None if tls is None else _tls_context(tls)
+        transport, _ = await loop.create_connection(lambda: wire, address.host, address.port, ssl=context)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
-def _connection(target: Target, address: Address, **options: Any) -> AbstractConnection:
-    options |= {
-        "socket_timeout": None,  # ours are around whole exchanges
-        "retry": Retry(NoBackoff(), 0),
-        "decode_responses": True,
-        "client_name": "llm_fleet",
-        "protocol": 2,
-        **_QUIET,
-    }
-    if address.path:
-        return UnixDomainSocketConnection(path=address.path, **options)
-    options |= {"host": address.host, "port": address.port, "socket_keepalive": True}
-    return Connection(**options) if target.tls is None else SSLConnection(**options, **target.tls)
+    async def _log_in(self) -> None:
+        target, commands = self._target, list[Command]()
+        login = target.sentinel_login if self._is_sentinel else target.login
+        if login.password or login.username:
+            words = (login.username, login.password) if login.username else (login.password,)
+            commands.append(("AUTH", *words))
+        if target.db and not self._is_sentinel:
+            commands.append(("SELECT", target.db))
+        commands.append(("CLIENT", "SETNAME", "llm_fleet"))
+        await self._ask_each(commands)
+
+    async def _ask_each(self, commands: list[Command]) -> None:
+        assert self._wire is not None
+        answers = [self._wire.ask(command, self._connect_timeout_s) for command in commands]
+        said = await asyncio.gather(*answers, return_exceptions=True)
+        for command, answer in zip(commands, said, strict=True):
+            is_needed = command[0] != "CLIENT" or not isinstance(answer, ResponseError)
+            if isinstance(answer, BaseException) and is_needed:
+                raise answer
+
+
+def _tls_context(options: Mapping[str, Any]) -> ssl.SSLContext:
+    requirement = options.get("ssl_cert_reqs", "required")
+    context = ssl.create_default_context()
+    unreadable = _load_files(context, options)
+    if unreadable:
+        raise RedisConnectionError(f"the files of its ssl_… options cannot be used ({unreadable})")
+    context.check_hostname = requirement == "required" and options["ssl_check_hostname"]
+    context.verify_mode = REQUIREMENTS[requirement]
+    return context
+
+
+def _load_files(context: ssl.SSLContext, options: Mapping[str, Any]) -> OSError | None:
+    try:
+        if authorities := options.get("ssl_ca_certs"):
+            context.load_verify_locations(authorities)
+        if certificate := options.get("ssl_certfile"):
+            context.load_cert_chain(certificate, options.get("ssl_keyfile"))
+    except OSError as error:
+        return error
+    return None
 
 
 _live: weakref.WeakSet[Link] = weakref.WeakSet()

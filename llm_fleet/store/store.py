@@ -14,14 +14,13 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from ..errors import CoordinationError
 from .faults import code_of, coordination_error
 from .link import Command, Link
-from .links import Links
+from .links import Links, OwnLinks, SharedLink
 from .routes import new_route, slot_of
 from .target import Address, parse_url
 
 __all__ = ["Script", "Store", "StoreOptions"]
 
 HOPS = 5
-POPS = 1024
 NO_MASTER = frozenset({"READONLY", "UNBLOCKED", "MASTERDOWN", "CLUSTERDOWN"})
 KEYLESS = frozenset(
     {"ACL", "CLIENT", "CLUSTER", "COMMAND", "CONFIG", "DBSIZE", "FLUSHALL", "FLUSHDB", "INFO", "LATENCY"}
@@ -41,16 +40,19 @@ class Script(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """How to reach Redis. Times in seconds; `connections` is the most per server, pops aside."""
+    """How to reach Redis. Times in seconds."""
 
     url: str = field(repr=False)
     connect_timeout_s: float = 2.0
     command_timeout_s: float = 2.0
-    connections: int = 4
 
 
 class Store:
     """A process's way to Redis. Belongs to the process and event loop that use it first.
+
+    One connection per server carries all commands, however many tasks ask; each blocking pop has
+    one of its own. A command that is not answered in time closes its connection, and whatever is
+    on it fails: answers come in order.
 
     Every method but `groups` raises CoordinationError when Redis is away, refuses us or does not
     answer in time: after `command_timeout_s`, and `connect_timeout_s` more where a connection has
@@ -68,7 +70,8 @@ class Store:
         self._route = new_route(self._target, self._ask_once)
         self._links: dict[Address, Links] = {}
         self._pops: dict[Address, Links] = {}
-        self._owner: tuple[int, asyncio.AbstractEventLoop] | None = None
+        self._owner: asyncio.AbstractEventLoop | None = None
+        self._forks = 0
         self._closed = False
 
     @property
@@ -133,12 +136,13 @@ class Store:
         raise CoordinationError(f"Redis at {self.description} redirected {command[0]} {HOPS} times.")
 
     async def _ask_at(self, address: Address, command: Command, for_now: bool, blocks_s: float | None) -> Any:
-        most, pool = (self._options.connections, self._links) if blocks_s is None else (POPS, self._pops)
-        if address not in pool:
-            pool[address] = Links(partial(self._new_link, address), most=most)
+        pool = self._links if blocks_s is None else self._pops
+        links = pool.get(address)
+        if links is None:
+            kind = SharedLink if blocks_s is None else OwnLinks
+            links = pool[address] = kind(partial(self._new_link, address))
         commands = [("ASKING",), command] if for_now else [command]
-        timeout_s = self._options.command_timeout_s + (blocks_s or 0.0)
-        return await pool[address].ask(*commands, timeout_s=timeout_s)
+        return await links.ask(*commands, timeout_s=self._options.command_timeout_s + (blocks_s or 0.0))
 
     def _new_link(self, address: Address, *, sentinel: bool = False) -> Link:
         return Link(
@@ -149,7 +153,7 @@ class Store:
         link = self._new_link(address, sentinel=self._target.kind == "sentinel")
         try:
             await link.open()
-            return await link.ask(command, self._options.command_timeout_s)
+            return await link.ask(command, timeout_s=self._options.command_timeout_s)
         finally:
             await link.close()
 
@@ -163,12 +167,26 @@ class Store:
         return self.description if self._target.kind == "single" else f"{self.description} ({address})"
 
     def _check_owner(self) -> None:
-        here = (os.getpid(), asyncio.get_running_loop())
+        here = asyncio.get_running_loop()
         if self._owner is None:
-            self._owner = here
-        if self._owner != here:
+            self._owner, self._forks = here, _forks.count
+        if self._owner is not here or self._forks != _forks.count:
             raise RuntimeError(
                 "a Store belongs to the process and event loop that used it first: open one of your own"
             )
         if self._closed:
             raise RuntimeError("this Store is closed")
+
+
+class _Forks:
+    """How many forks lie between this process and the one that loaded this module."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self) -> None:
+        self.count += 1
+
+
+_forks = _Forks()
+os.register_at_fork(after_in_child=_forks.add)
