@@ -19,6 +19,7 @@ class Library:
     """Some files of lua/lib, joined; their locals by name: `Library("bucket")["ceil_div"](7, 2)`."""
 
     def __init__(self, *names: str) -> None:
+        self.names = names
         self._lua = lua51.LuaRuntime(unpack_returned_tuples=True)
         self._lua.globals().cjson = self.table({"decode": lambda text: self.table(json.loads(text))})
         texts = [(lua_folder() / "lib" / f"{name}.lua").read_text(encoding="utf-8") for name in names]

@@ -37,7 +37,7 @@ class MiniRedis:
         self.cjson = load(pieces["cjson"], "cjson")
         commands = load(pieces["commands"], "commands", load(pieces["sorted"], "sorted"))
         self._box = load(pieces["sandbox"], "sandbox", commands, self.cjson)
-        self._run, self._ask = self._box["run"], self._box["ask"]
+        self._run, self._ask, self.redis = self._box["run"], self._box["ask"], self._box["redis"]
         self._scripts: dict[str, Any] = {}
 
     # -- scripts -------------------------------------------------------------------------------
