@@ -116,7 +116,7 @@ async def test_steps_are_coalesced(redis_url, namespace):
         await life()
         with redis.Redis.from_url(redis_url) as client:
             client.config_resetstat()
-            await asyncio.gather(*(life() for _ in range(100)))
+            await asyncio.gather(*(life() for _ in range(300)))
             await asyncio.sleep(0.1)
             assert client.info("commandstats")["cmdstat_evalsha"]["calls"] <= 20
 
@@ -171,7 +171,7 @@ async def test_ten_thousand_lives_leave_nothing_behind(redis_url, namespace):
         async def life():
             (await lease_of(member)).settle(Settlement(1, 1))
 
-        await asyncio.gather(*(life() for _ in range(100)))
+        await asyncio.gather(*(life() for _ in range(300)))
         gc.collect()
         before = (len(os.listdir("/proc/self/fd")), threading.active_count(), len(asyncio.all_tasks()))
         for _ in range(33):

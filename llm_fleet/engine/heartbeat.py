@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 from .operations import Beat
 from .tickets import Desk
-from .values import Settlement
 
 __all__ = ["Heartbeat", "beat"]
 
@@ -30,8 +29,8 @@ class Heartbeat:
 
     def tick(self) -> None:
         """Look after everything that time may have changed."""
-        self._return_orphans()
-        self._desk.room.check_outage()
+        self._desk.catch_up()
+        self._desk.room.check_answers()
         if self._is_due(time.monotonic()):
             self._last_report = time.monotonic()
             self._desk.steps.add(Beat(list(self._desk.leases.values()), self._desk.inbound.beaten))
@@ -47,19 +46,7 @@ class Heartbeat:
             lease.output_tokens > lease.reported_tokens for lease in desk.leases.values()
         ):
             return True
-        return bool(desk.room.waiting) and now - desk.steps.last_sent >= QUEUED_INTERVAL_S
-
-    def _return_orphans(self) -> None:
-        """Leases and tickets whose event loop is closed: nobody will ever end them."""
-        for lease in [lease for lease in self._desk.leases.values() if lease.loop.is_closed()]:
-            if lease.is_sent:
-                lease.settle(Settlement(None, lease.output_tokens or None))
-            else:
-                lease.cancel()
-        for waiter in [
-            waiter for waiter in self._desk.room.waiting.values() if waiter.lease.loop.is_closed()
-        ]:
-            self._desk.room.withdraw(waiter)
+        return desk.room.is_waited_in and now - desk.steps.last_sent >= QUEUED_INTERVAL_S
 
 
 async def beat(heartbeats: Sequence[Heartbeat]) -> None:

@@ -53,7 +53,7 @@ class Inbound:
         for queue, ticket, wake_ms in wakes:
             self._arm(queue, ticket, wake_ms)
         for ticket, reason in refusals:
-            waiter = self._desk.room.waiting.get(ticket)
+            waiter = self._desk.room.find(ticket)
             if waiter is not None:
                 self._desk.room.finish(waiter, Denial(reason))
 
@@ -71,7 +71,7 @@ class Inbound:
             if armed == ticket:
                 timer.cancel()
                 del self._timers[queue]
-        waiter = self._desk.room.waiting.get(ticket)
+        waiter = self._desk.room.find(ticket)
         if waiter is not None:
             self._desk.room.granted(waiter, grant[1:], granted_at)
         elif ticket not in self._desk.leases:

@@ -26,13 +26,13 @@ class MailboxReader:
         self._desks = {desk.keys.mailbox(desk.process): desk for desk in desks}
         self._is_wanted = asyncio.Event()
         for desk in desks:
-            desk.room.on_waiting = self._is_wanted.set
+            desk.room.on_queued = self._is_wanted.set
 
     async def run(self) -> None:
         """Read for as long as the engine lives."""
         while True:
             await self._is_wanted.wait()
-            if not any(desk.room.waiting for desk in self._desks.values()):
+            if not any(desk.room.queued for desk in self._desks.values()):
                 self._is_wanted.clear()
                 continue
             try:

@@ -27,6 +27,8 @@ MAX_OPERATIONS = 128
 LINGER_S = 0.005
 BACKOFF_S = (0.02, 0.05, 0.1, 0.2, 0.5)
 
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -64,6 +66,7 @@ class StepRunner:
     def __init__(self, store: Callable[[], Store], registrar: Registrar) -> None:
         self._store = store
         self._registrar = registrar
+        self._keys, self._mailboxes = registrar.keys.all(), registrar.keys.mailboxes
         self._outbox: deque[Operation] = deque()
         self._task: asyncio.Task[None] | None = None
         self._linger: asyncio.TimerHandle | None = None
@@ -128,16 +131,16 @@ class StepRunner:
 
     async def _register(self) -> None:
         script, registrar = load_script("pool_register"), self._registrar
-        arguments = [registrar.process, secrets.token_hex(6), registrar.keys.mailboxes, registrar.offer()]
-        reply = await self._store().script(script, registrar.keys.all(), arguments)
+        arguments = [registrar.process, secrets.token_hex(6), self._mailboxes, registrar.offer()]
+        reply = await self._store().script(script, self._keys, arguments)
         self.epoch, self.fence, self.is_registered = reply[1], reply[2], True
         registrar.registered(reply[1], reply[2], reply[4])
 
     async def _step(self, batch: Sequence[Operation]) -> None:
-        script, keys, sent_at = load_script("pool_step"), self._registrar.keys, time.monotonic()
-        wire = json.dumps([operation.wire(sent_at) for operation in batch], separators=(",", ":"))
-        arguments: list[str | int] = [self._registrar.process, self.epoch, keys.mailboxes, self.fence, wire]
-        reply = json.loads(await self._store().script(script, keys.all(), arguments))
+        script, sent_at = load_script("pool_step"), time.monotonic()
+        wire = _encode([operation.wire(sent_at) for operation in batch])
+        arguments: list[str | int] = [self._registrar.process, self.epoch, self._mailboxes, self.fence, wire]
+        reply = json.loads(await self._store().script(script, self._keys, arguments))
         if reply[0] == "register":
             self.is_registered = False
             self._is_poked = True

@@ -7,6 +7,7 @@ in batches, one deque and one wake flag per direction. Knows nothing of tickets.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections import deque
@@ -21,28 +22,42 @@ Work = Callable[[], None]
 
 
 class Handover:
-    """A batch of work for one loop: any thread adds, the loop runs it in order."""
+    """A batch of work for one loop: any thread adds, the loop runs it in order.
+
+    Waking another thread is dear. So who adds from a loop wakes at the end of that loop's present
+    turn, once for all that its tasks add in it; whoever adds from elsewhere does not rely on that.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._work: deque[Work] = deque()
         self._is_woken = False
+        self._waker: asyncio.AbstractEventLoop | None = None
 
     def add(self, work: Work) -> bool:
         """Have `work` run soon on the loop. False when the loop is closed and never will."""
         self._work.append(work)
         if not self._is_woken:
-            self._is_woken = True
-            try:
-                self.loop.call_soon_threadsafe(self._run)
-            except RuntimeError:
-                return False
+            here = asyncio._get_running_loop()
+            if here is None:
+                self._wake()
+            elif here is not self._waker:
+                self._waker = here
+                here.call_soon(self._wake)
         return not self.loop.is_closed()
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Do what was added (on the loop)."""
         self._is_woken = False
         while self._work:
             self._work.popleft()()
+
+    def _wake(self) -> None:
+        self._waker = None
+        if not self._is_woken and self._work:
+            self._is_woken = True
+            with contextlib.suppress(RuntimeError):  # closed meanwhile
+                self.loop.call_soon_threadsafe(self.run)
 
 
 class IoThread:
@@ -80,6 +95,11 @@ class IoThread:
         """Run `work` soon on the I/O loop (any thread)."""
         inbox = self._inbox or self._open()
         inbox.add(work)
+
+    def catch_up(self) -> None:
+        """Do what was added on a loop that was stopped, or kept busy, before it could wake us."""
+        if self._inbox is not None:
+            self._inbox.run()
 
     def deliver(self, loop: asyncio.AbstractEventLoop, work: Work) -> bool:
         """Run `work` soon on a user's loop (I/O thread only). False when that loop is closed."""

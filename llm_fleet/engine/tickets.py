@@ -48,6 +48,7 @@ class Desk:
         self.leases: dict[str, Lease] = {}
         self.applied: Sequence[str] = ()
         self._numbers = itertools.count(1)
+        self._loops: set[asyncio.AbstractEventLoop] = set()
         self._next_send: dict[str, float] = {}
         self._known = Known()
         self.inbound = Inbound(self)
@@ -62,7 +63,7 @@ class Desk:
         """
         loop, started = asyncio.get_running_loop(), time.monotonic()
         waiter = Waiter(Lease(self, self.new_ticket(), need, loop), loop.create_future(), started + timeout_s)
-        self._io.submit(lambda: self.room.join(waiter))
+        self._io.submit(lambda: self._join(waiter))
         try:
             outcome: Lease | Denial = await waiter.future
         except asyncio.CancelledError:
@@ -113,6 +114,25 @@ class Desk:
             return False
 
     # -- on the I/O loop ---------------------------------------------------------------------
+
+    def catch_up(self) -> None:
+        """End what nobody will end any more: the leases and tickets of event loops that are closed."""
+        self._io.catch_up()
+        closed = [loop for loop in self._loops if loop.is_closed()]
+        self._loops.difference_update(closed)
+        if not closed:
+            return
+        for lease in [lease for lease in self.leases.values() if lease.loop in closed]:
+            if lease.is_sent:
+                lease.settle(Settlement(None, lease.output_tokens or None))
+            else:
+                lease.cancel()
+        for waiter in [waiter for waiter in self.room.everybody() if waiter.lease.loop in closed]:
+            self.room.withdraw(waiter)
+
+    def _join(self, waiter: Waiter) -> None:
+        self._loops.add(waiter.lease.loop)
+        self.room.join(waiter)
 
     def _end(self, lease: Lease, operation: Settle | Cancel) -> None:
         self.leases.pop(lease.ticket, None)

@@ -5,7 +5,6 @@ Every wait has a deadline; whatever way it ends, its ticket ends too. Lives on t
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ from zlib import crc32
 
 from ..errors import CoordinationError, ManagerClosed
 from ..store import Store
+from .deadlines import Deadlines
 from .lease import Lease
 from .operations import Cancel, Enqueue, Waiter
 from .registration import keyset_hash
@@ -44,26 +44,36 @@ def denial_of(result: Sequence[Any]) -> Denial:
 
 
 class WaitingRoom:
-    """The waiters of a desk, by their ticket."""
+    """The waiters of a desk by their ticket: `asking` have no answer yet, `queued` wait in Redis."""
 
     def __init__(self, desk: Desk, store: Callable[[], Store]) -> None:
         self._desk, self._store, self._pool = desk, store, desk.keys.pool
-        self.waiting: dict[str, Waiter] = {}
-        self.on_waiting: Callable[[], None] = lambda: None
+        self.asking: dict[str, Waiter] = {}
+        self.queued: dict[str, Waiter] = {}
+        self._deadlines = Deadlines()
+        self.on_queued: Callable[[], None] = lambda: None
         self.use_keys(desk.limits)
+
+    @property
+    def is_waited_in(self) -> bool:
+        return bool(self.asking or self.queued)
+
+    def everybody(self) -> list[Waiter]:
+        return [*self.asking.values(), *self.queued.values()]
+
+    def find(self, ticket: str) -> Waiter | None:
+        return self.queued.get(ticket) or self.asking.get(ticket)
 
     def use_keys(self, limits: PoolLimits) -> None:
         """Enqueue with these keys from now on."""
         self._key_ids, self._keyset, self._max_queued = limits.key_ids, keyset_hash(limits), limits.max_queued
 
     def join(self, waiter: Waiter) -> None:
+        """Ask for its grant. Its deadline is watched by `check_answers` until there is an answer."""
         if waiter.is_done:
             return
-        self.waiting[waiter.ticket] = waiter
+        self.asking[waiter.ticket] = waiter
         self._enqueue(waiter)
-        self.on_waiting()
-        late = max(ANSWER_GRACE_S, waiter.deadline - time.monotonic())
-        waiter.timer = asyncio.get_running_loop().call_later(late, self._give_up, waiter)
 
     def _enqueue(self, waiter: Waiter) -> None:
         keys, affinity = self._key_ids, waiter.need.affinity
@@ -86,18 +96,25 @@ class WaitingRoom:
                 self._renumber(waiter)
 
     def _queued(self, waiter: Waiter) -> None:
+        self._leave(waiter)
         waiter.is_queued = True
-        loop = asyncio.get_running_loop()
-        if waiter.timer is not None:
-            waiter.timer.cancel()
-        waiter.timer = loop.call_later(max(0.0, waiter.deadline - time.monotonic()), self._give_up, waiter)
+        self.queued[waiter.ticket] = waiter
+        if len(self._deadlines) > 2 * len(self.queued) + 64:
+            self._deadlines.forget(lambda waiter: waiter.is_done)
+        self._deadlines.add(waiter.deadline, self._give_up, waiter)
+        self.on_queued()
 
     def _renumber(self, waiter: Waiter) -> None:
         """The ticket ended without us (dropped while this process was silent): take a new one."""
-        del self.waiting[waiter.ticket]
+        self._leave(waiter)
         waiter.lease.ticket = self._desk.new_ticket()
-        self.waiting[waiter.ticket] = waiter
-        self._enqueue(waiter)
+        self.join(waiter)
+
+    def _leave(self, waiter: Waiter) -> Waiter | None:
+        """Strike it off; None when it was not there."""
+        place = self.queued if waiter.is_queued else self.asking
+        waiter.is_queued = False
+        return place.pop(waiter.ticket, None)
 
     def granted(self, waiter: Waiter, grant: Sequence[Any], granted_at: float) -> None:
         """The ticket is a lease: {key, fence, spacing ms}, since `granted_at` (monotonic) at the earliest."""
@@ -109,9 +126,7 @@ class WaitingRoom:
 
     def finish(self, waiter: Waiter, outcome: Lease | Denial | Exception) -> None:
         waiter.is_done = True
-        self.waiting.pop(waiter.ticket, None)
-        if waiter.timer is not None:
-            waiter.timer.cancel()
+        self._leave(waiter)
         self._desk.hand_over(waiter, outcome)
 
     def _give_up(self, waiter: Waiter) -> None:
@@ -122,10 +137,12 @@ class WaitingRoom:
         if outage is not None or not waiter.is_queued:
             self._lose(waiter, outage.error if outage else None)
             return
-        waiter.timer = asyncio.get_running_loop().call_later(
-            ANSWER_GRACE_S, self.finish, waiter, Denial("timeout")
-        )
+        self._deadlines.add(time.monotonic() + ANSWER_GRACE_S, self._unexplained, waiter)
         self._desk.steps.add(Cancel(waiter.ticket, lambda result: self._explained(waiter, result)))
+
+    def _unexplained(self, waiter: Waiter) -> None:
+        if not waiter.is_done:
+            self.finish(waiter, Denial("timeout"))
 
     def _explained(self, waiter: Waiter, result: Sequence[Any]) -> None:
         if waiter.is_done:
@@ -144,38 +161,36 @@ class WaitingRoom:
         self.finish(waiter, CoordinationError(f"pool {self._pool}: no grant after {waited:.1f} s: {text}"))
         self._desk.steps.add(Cancel(waiter.ticket))
 
-    def check_outage(self) -> None:
+    def check_answers(self) -> None:
         """End the waits that Redis has not answered for too long."""
-        outage = self._desk.steps.outage
-        if outage is None:
-            return
-        now = time.monotonic()
-        for waiter in list(self.waiting.values()):
-            since = max(outage.since, waiter.created)
-            if now >= min(since + OUTAGE_LIMIT_S, waiter.deadline):
+        now, outage = time.monotonic(), self._desk.steps.outage
+        for waiter in list(self.asking.values()):
+            if now >= max(waiter.deadline, waiter.created + ANSWER_GRACE_S):
+                self._give_up(waiter)
+        for waiter in self.everybody() if outage else ():
+            since = max(outage.since, waiter.created) if outage else now
+            if outage and now >= min(since + OUTAGE_LIMIT_S, waiter.deadline):
                 self._lose(waiter, outage.error)
 
     def withdraw(self, waiter: Waiter) -> None:
         if waiter.is_done:
             return
         waiter.is_done = True
-        if waiter.timer is not None:
-            waiter.timer.cancel()
-        if self.waiting.pop(waiter.ticket, None) is not None:
+        if self._leave(waiter) is not None:
             self._desk.steps.add(Cancel(waiter.ticket))
 
     def fail_all(self) -> None:
         """The manager closes: everybody who waits is told so."""
-        for waiter in list(self.waiting.values()):
+        for waiter in self.everybody():
             self.finish(
                 waiter, ManagerClosed(f"pool {self._pool}: the manager was closed while a call waited")
             )
             self._desk.steps.add(Cancel(waiter.ticket))
+        self._deadlines.close()
         self._desk.inbound.close()
 
     def enqueue_again(self) -> None:
         """Under the same ids: the pool's state was lost, or it does not know this process any more."""
-        for waiter in self.waiting.values():
-            if waiter.is_queued:
-                waiter.is_queued = False
-                self._enqueue(waiter)
+        for waiter in list(self.queued.values()):
+            self._leave(waiter)
+            self.join(waiter)
