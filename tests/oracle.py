@@ -7,11 +7,11 @@ alive and to read their mailboxes; silent ones, changed limits and lost writes a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from llm_fleet.engine.registration import keyset_hash
-from llm_fleet.engine.values import PoolLimits
+from llm_fleet.engine.values import TENANT_DOMAIN, PoolLimits
 from tests.oracle_buckets import OracleBucket
 from tests.oracle_endings import Endings
 from tests.oracle_flows import Queue
@@ -38,6 +38,7 @@ class Oracle:
         self.aging_ms = 0
         self.touched: set[str] = set()  # domains in which something ended since the last pump
         self.outputs = Outputs()
+        self.settled: Counter[str] = Counter()
         self.timers: dict[str, Timer] = {}
         self.endings = Endings(self)
 
@@ -97,8 +98,13 @@ class Oracle:
 
     # -- one call --------------------------------------------------------------------------------
 
-    def step(self, process: str, operations: list[list[Any]], server_ms: int) -> Said:
-        """Carry out the operations of a process, then grant what can be granted."""
+    def step(
+        self, process: str, operations: list[list[Any]], server_ms: int, early: Collection[str] = ()
+    ) -> Said:
+        """Carry out the operations of a process, then grant what can be granted.
+
+        `early`: the ids that the pool denied before their deadline. It may be right to do so, or have to.
+        """
         self.advance(server_ms)
         self.endings.expire()
         for queue, timer in list(self.timers.items()):
@@ -107,7 +113,7 @@ class Oracle:
         said, learned = Said(self.now, results=[()] * len(operations)), list[tuple[str, int]]()
         latest = self.orders
         asked = self._carry_out(process, operations, said, learned)
-        Pump(self, process, said, latest).run()
+        Pump(self, process, said, latest, early).run()
         for at, id in asked.items():
             said.results[at] = self._answer(id, said)
         for topic, tokens in learned:  # what is learned counts from the next call on
@@ -132,6 +138,7 @@ class Oracle:
                     said.results[at] = ("c", self.endings.cancel(id))
                 case _:
                     later.append((at, wire))
+        self._unpark()
         for at, (kind, *rest) in later:
             if kind == "e":
                 asked[at] = rest[0]
@@ -139,6 +146,14 @@ class Oracle:
             else:
                 said.results[at] = ("c", self.endings.cancel(rest[0]))
         return asked
+
+    def _unpark(self) -> None:
+        """Flows that waited for a limit of their tenant are looked at again, when that may have changed."""
+        for flow in [flow for queue in self.queues.values() for flow in queue.flows.values()]:
+            is_touched = TENANT_DOMAIN + flow.tenant in self.touched
+            if flow.parked_until is not None and (is_touched or flow.parked_until <= self.now):
+                flow.unpark()
+        self.touched.clear()
 
     def _enqueue(self, process: str, wire: list[Any]) -> None:
         id, keyset, lane, input, output, wait_ms, band, tenant, tag, preferred, max_queued = wire

@@ -15,7 +15,27 @@ from tests.oracle_tickets import Ticket
 if TYPE_CHECKING:
     from tests.oracle import Oracle
 
-__all__ = ["earliest_ms"]
+__all__ = ["earliest_ms", "is_denied_early"]
+
+ENOUGH = 20
+
+
+def is_denied_early(oracle: Oracle, ticket: Ticket, does_pool: bool) -> bool:
+    """Whether a ticket is denied before its deadline: the pool may do so only if, and must if, it cannot go.
+
+    Where the pool has learned what calls really use it may know more than the oracle.
+    """
+    in_ms, flow = ticket.deadline - oracle.lease_now, ticket.flow
+    flow.was_large |= any(
+        bucket.need(ticket.input, ticket.output, ticket.predicted, ticket.is_cold) > bucket.capacity
+        for bucket in oracle.buckets_of(_domains(oracle, ticket.keyset), ticket.lane)
+    )
+    is_too_late = in_ms < earliest_ms(oracle, ticket)
+    if is_too_late and not flow.was_large:
+        assert does_pool, f"{ticket.id} waits {in_ms} ms and cannot go before {earliest_ms(oracle, ticket)}"
+    if does_pool and oracle.settled[ticket.lane] < ENOUGH:
+        assert is_too_late, f"{ticket.id} was denied early, but might go in time"
+    return does_pool
 
 
 def earliest_ms(oracle: Oracle, ticket: Ticket) -> int:
@@ -33,12 +53,19 @@ def earliest_ms(oracle: Oracle, ticket: Ticket) -> int:
     )
 
 
+def _keys(oracle: Oracle, keyset: str) -> Sequence[tuple[str, tuple[str, ...]]]:
+    return [key for key in oracle.keysets[keyset] if oracle.key_out_until.get(key[0]) != float("inf")]
+
+
+def _domains(oracle: Oracle, keyset: str) -> Sequence[str]:
+    return list(dict.fromkeys(domain for _, names in _keys(oracle, keyset) for domain in names))
+
+
 def _shared_limits(oracle: Oracle, keyset: str, lane: str) -> Sequence[Sequence[OracleBucket]]:
     """Per resource and period the buckets of all domains, where no key goes without one."""
-    keys = [k for k in oracle.keysets[keyset] if oracle.key_out_until.get(k[0]) != float("inf")]
-    domains = dict.fromkeys(domain for _, names in keys for domain in names)
+    keys = _keys(oracle, keyset)
     found: dict[tuple[str, int], dict[str, OracleBucket]] = {}
-    for domain in domains:
+    for domain in _domains(oracle, keyset):
         for bucket in oracle.buckets.get((domain, lane), []):
             found.setdefault((bucket.resource, bucket.tick_ms), {})[domain] = bucket
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llm_fleet.engine.values import TENANT_DOMAIN
@@ -49,6 +50,12 @@ class Choice:
             return "too_large" if never else "no_key"
         free = [v for v in verdicts if v.wait == 0 and v.key == ticket.preferred]
         return free[0] if free else min(verdicts, key=lambda verdict: verdict.rank)
+
+    def has_room(self, head: Ticket) -> bool:
+        """Whether a request without tokens could go behind this head."""
+        least = replace(head, input=0, output=0, predicted=0, is_cold=False, preferred="")
+        verdict = self.choose(least)
+        return not isinstance(verdict, str) and verdict.wait == 0
 
     def own(self, ticket: Ticket) -> Verdict | str:
         """What the limits of its tenant alone say."""

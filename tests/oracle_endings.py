@@ -52,7 +52,9 @@ class Endings:
             self._ended(ticket, cost_of(ticket.charges))
             if pause_ms >= 0:
                 self._pause(ticket, pause_ms, code)
-            elif input >= 0 and output > 0:  # a cut answer teaches nothing
+            if input >= 0 or output >= 0:
+                self.oracle.settled[ticket.lane] += 1
+            if pause_ms < 0 and input >= 0 and output > 0:  # a cut answer teaches nothing
                 learned.append((f"{ticket.lane}|{ticket.tag}", output))
         return "s"
 

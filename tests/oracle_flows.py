@@ -26,6 +26,7 @@ class Flow:
     tag: int = 0
     waiting: list[Ticket] = field(default_factory=list)
     parked_until: float | None = None  # by a limit of its tenant; None: it is not
+    was_large: bool = False  # it has had a ticket that needs more than a bucket's capacity
 
     @property
     def is_open(self) -> bool:
@@ -63,11 +64,12 @@ class Flow:
         """Its head is granted."""
         virtual = self.queue.virtual
         virtual[self.band] = max(virtual[self.band], self.tag)
-        self.correct(cost)
+        self.tag += cost * 1000 // self.weight_milli
 
     def correct(self, cost: int) -> None:
-        """It has had so much; less than nothing: it used less than it was counted."""
-        self.tag += cost * 1000 // self.weight_milli
+        """A call of its took so much more, or less, than was counted; who is away and level is not concerned."""
+        if self.waiting or self.tag > self.queue.virtual[self.band]:
+            self.tag = max(0, self.tag + cost * 1000 // self.weight_milli)
 
 
 @dataclass(slots=True, eq=False)

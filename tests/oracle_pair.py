@@ -44,7 +44,9 @@ class Pair(Books):
         """One call to both; what they say must be the same, and so must what they hold."""
         told = super().step(process, *operations)
         server_ms = self.rig.time_ms if self.rig.is_fake else told.now
-        self.said = said = self.oracle.step(process, list(operations), server_ms)
+        early = {wire[1] for wire, result in zip(operations, told.results, strict=True)
+                 if wire[0] == "e" and wire[6] > 0 and result[:2] == ("d", "timeout")}  # fmt: skip
+        self.said = said = self.oracle.step(process, list(operations), server_ms, early)
         note = f"after {process} asked {operations} at {told.now}"
         told.results = [_normal(*both) for both in zip(told.results, said.results, strict=True)]
         for name in ("now", "results", "fence", "grants", "refusals"):
@@ -72,7 +74,7 @@ class Pair(Books):
             agree(f"in flight of {name}", domain["in_flight"], oracle.in_flight(name))
             if self.rig.is_fake:
                 agree(f"pause of {name}", domain["paused_ms"], max(0, oracle.paused_until[name] - oracle.now))
-        heads = {f"{q['lane']}|{q['keyset']}": q["head"]["ticket"] for q in shown["queues"] or ()}
+        heads = {f"{q['lane']}|{q['keyset']}": q["head"]["ticket"] for q in shown["queues"] or () if "head" in q}
         first = {name: queue.head(oracle.now, oracle.aging_ms) for name, queue in oracle.queues.items()}
         agree("heads", heads, {name: head.id for name, head in first.items() if head})
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from llm_fleet.engine.values import TENANT_DOMAIN
-from tests.oracle_bound import earliest_ms
+from tests.oracle_bound import earliest_ms, is_denied_early
 from tests.oracle_buckets import Charge, cost_of
 from tests.oracle_choice import NEVER, Choice, need_of
 from tests.oracle_flows import Queue
@@ -21,18 +21,18 @@ PASSED_OVER = 8
 class Pump:
     """The end of a step: grants by the order of the queues, and who is told to call again."""
 
-    def __init__(self, oracle: Oracle, caller: str, said: Said, latest: int) -> None:
+    def __init__(self, oracle: Oracle, caller: str, said: Said, latest: int, early: Collection[str]) -> None:
         """`latest`: the order of the last ticket that came before this call."""
-        self.oracle, self.caller, self.said, self.latest = oracle, caller, said, latest
+        self.oracle, self.caller, self.said, self.latest, self.early = oracle, caller, said, latest, early
+        self.admitted: set[str] = set()
         self.choice = Choice(oracle)
         self.blocked: dict[Queue, tuple[Ticket, Verdict]] = {}
 
     def run(self) -> None:
         oracle = self.oracle
-        self._unpark()
         while heads := [head for queue in oracle.queues.values() if (head := self._open_head(queue))]:
             head = min(heads, key=lambda ticket: ticket.order)
-            if verdict := self._look(head):
+            if (verdict := self._look(head)) and self._is_admitted(head, verdict):
                 self.blocked[head.flow.queue] = head, verdict
                 self.choice.reserve(head, verdict)
         for queue in sorted(self.blocked, key=lambda queue: self.blocked[queue][0].order):
@@ -44,14 +44,6 @@ class Pump:
                 queue.is_gone = True
                 del oracle.queues[queue.name]
 
-    def _unpark(self) -> None:
-        oracle = self.oracle
-        for flow in [flow for queue in oracle.queues.values() for flow in queue.flows.values()]:
-            is_touched = TENANT_DOMAIN + flow.tenant in oracle.touched
-            if flow.parked_until is not None and (is_touched or flow.parked_until <= oracle.now):
-                flow.unpark()
-        oracle.touched.clear()
-
     def _open_head(self, queue: Queue) -> Ticket | None:
         return None if queue in self.blocked else queue.head(self.oracle.now, self.oracle.aging_ms)
 
@@ -59,6 +51,8 @@ class Pump:
         """What a blocked head leaves over is for those behind it."""
         head, _ = self.blocked[queue]
         passed = {head.flow}
+        if not self.choice.has_room(head):
+            return
         while len(passed) <= PASSED_OVER:
             flows = [flow for flow in queue.open_flows if flow not in passed]
             if not flows:
@@ -74,7 +68,7 @@ class Pump:
         if isinstance(verdict, str) or isinstance(own, str):
             self._refuse(ticket, verdict if isinstance(verdict, str) else str(own))
             return None
-        wait, expires_in = max(verdict.wait, own.wait), ticket.deadline - self.oracle.lease_now
+        wait, expires_in = own.wait or verdict.wait, ticket.deadline - self.oracle.lease_now
         if expires_in < 0 or (expires_in == 0 and wait > 0):
             self._refuse(ticket, "timeout", wait)
         elif own.wait > 0:
@@ -85,22 +79,32 @@ class Pump:
             self._grant(ticket, verdict, own)
         return None
 
+    def _is_admitted(self, ticket: Ticket, verdict: Verdict) -> bool:
+        """Whether a ticket that cannot go now waits; a new one may not fit in the queue, or its deadline."""
+        if ticket.order <= self.latest or ticket.id in self.admitted:
+            return True
+        waiting = [t for t in ticket.flow.queue.waiting if t.order <= self.latest or t.id in self.admitted]
+        in_ms = ticket.deadline - self.oracle.lease_now
+        if len(waiting) >= ticket.max_queued:
+            self._refuse(ticket, "queue_full")
+        elif in_ms <= 0:
+            self._refuse(ticket, "timeout", verdict.wait)
+        elif is_denied_early(self.oracle, ticket, ticket.id in self.early):
+            self._refuse(ticket, "timeout", max(verdict.wait, earliest_ms(self.oracle, ticket)))
+        else:
+            self.admitted.add(ticket.id)
+        return ticket.state == "q"
+
     def _admit(self, queue: Queue) -> None:
-        """A new ticket that was not granted waits, unless it would not, or can never go, or not in time."""
-        ahead = self.blocked[queue][1].wait if queue in self.blocked else 0
-        fresh = [ticket for ticket in queue.waiting if ticket.order > self.latest]
-        waiting = len(queue.waiting) - len(fresh)
-        for ticket in fresh:
+        """New tickets that were not granted wait, unless they would not, or can never go, or not in time."""
+        ahead = self.blocked[queue][1] if queue in self.blocked else None
+        for ticket in [ticket for ticket in queue.waiting if ticket.order > self.latest]:
             verdict, own = self.choice.choose(ticket), self.choice.own(ticket)
-            in_ms = ticket.deadline - self.oracle.lease_now
             if isinstance(verdict, str) or isinstance(own, str):
                 self._refuse(ticket, verdict if isinstance(verdict, str) else str(own))
-            elif in_ms <= 0 or (waiting < ticket.max_queued and in_ms < earliest_ms(self.oracle, ticket)):
-                self._refuse(ticket, "timeout", max(verdict.wait, own.wait, ahead))
-            elif waiting >= ticket.max_queued:
-                self._refuse(ticket, "queue_full")
             else:
-                waiting += 1
+                binding = own if own.wait > 0 else verdict
+                self._is_admitted(ticket, ahead if ahead and ahead.wait > binding.wait else binding)
 
     def _grant(self, ticket: Ticket, verdict: Verdict, own: Verdict) -> None:
         oracle, flow = self.oracle, ticket.flow
