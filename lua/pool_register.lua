@@ -10,7 +10,7 @@
 -- ARGV[2]  epoch       random, for a pool that is new or lost its state
 -- ARGV[3]  mailboxes   prefix of the mailbox of a process
 -- ARGV[4]  offer       JSON: known_epoch, known_fence, is_lost, ttl_ms, version, source, force,
---                      domains, keys, keyset, keyset_keys, info, leases: lib/registry, lib/recovery
+--                      order, domains, keys, keyset, keyset_keys, info, leases: lib/registry, lib/recovery
 --
 -- returns      {"ok", epoch, fence, now, {domain, "applied" | "same" | "kept", ...}}
 --
@@ -27,16 +27,23 @@
 --@include lib/records
 --@include lib/keys
 --@include lib/output
+--@include lib/ratio
+--@include lib/queues
 --@include lib/tickets
 --@include lib/leases
 --@include lib/mailboxes
+--@include lib/flows
 --@include lib/lines
 --@include lib/parking
+--@include lib/choice
+--@include lib/tenants
 --@include lib/keysets
 --@include lib/lanes
 --@include lib/registry
 --@include lib/recovery
 --@include lib/pruning
+--@include lib/bands
+--@include lib/places
 --@include lib/save
 
 if string.format("%d", 2 ^ 40) ~= "1099511627776" then
@@ -58,10 +65,12 @@ local is_survivor = lost ~= nil or (offer.known_epoch ~= "" and offer.known_epoc
 pool.fence = math.max(pool.fence, offer.known_fence)
 rotate_ended()
 
+apply_order(offer)
 local outcome, has_moved = {}, false
 for _, domain in ipairs(offer.domains) do
     outcome[#outcome + 1] = domain[1]
     outcome[#outcome + 1] = apply_domain(offer, domain, is_survivor)
+    touch_tenants(domain[1])
 end
 for _, key in ipairs(offer.keys) do
     has_moved = apply_key(offer, key[1], key[2]) or has_moved
@@ -80,6 +89,8 @@ if is_survivor then
         reassert(lease)
     end
 end
+release_flows()
+place_flows()
 save()
 prune_keysets(prune_processes())
 touch()

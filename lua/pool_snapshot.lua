@@ -19,14 +19,19 @@
 --@include lib/charge
 --@include lib/records
 --@include lib/keys
+--@include lib/queues
 --@include lib/tickets
 --@include lib/leases
 --@include lib/mailboxes
 --@include lib/answer
+--@include lib/flows
 --@include lib/lines
 --@include lib/choice
 --@include lib/weigh
 --@include lib/verdict
+--@include lib/tenants
+--@include lib/bands
+--@include lib/judgement
 --@include lib/keysets
 --@include lib/overview
 
@@ -48,5 +53,7 @@ return cjson.encode({
     domains = domain_views(names_of("limits")),
     keys = key_views(names_of("key")),
     queues = queues,
+    aging_ms = tenancy()[AGING],
+    weights = tenancy()[WEIGHTS],
     processes = process_views(names_of("process")),
 })

@@ -29,6 +29,8 @@
 --@include lib/records
 --@include lib/keys
 --@include lib/output
+--@include lib/ratio
+--@include lib/queues
 --@include lib/tickets
 --@include lib/leases
 --@include lib/endings
@@ -66,16 +68,23 @@ for i, call in ipairs(calls) do
 end
 
 if #later > 0 or is_leaving or next(pool.queues) then
+    --@include lib/flows
     --@include lib/lines
     --@include lib/parking
     --@include lib/silence
     --@include lib/choice
     --@include lib/weigh
     --@include lib/verdict
+    --@include lib/tenants
+    --@include lib/bands
     --@include lib/grants
-    --@include lib/pump
+    --@include lib/judgement
     --@include lib/enqueue
+    --@include lib/projection
+    --@include lib/admission
+    --@include lib/pump
     --@include lib/timers
+    correct_tags()
     if was_parked then
         unpark(pool.caller)
     end
@@ -83,6 +92,7 @@ if #later > 0 or is_leaving or next(pool.queues) then
         --@include lib/absence
         drop_absent(is_beating, is_leaving)
     end
+    release_flows()
     for _, call in ipairs(later) do
         if call[1] == "e" then
             enqueue(call)
@@ -91,9 +101,19 @@ if #later > 0 or is_leaving or next(pool.queues) then
             results[call[2]] = withdraw(call[3])
         end
     end
-    pump()
-    store_fresh()
+    grant_heads()
+    if next(blocked) then
+        --@include lib/backfill
+        fill()
+    end
+    if pool.is_asked then
+        store_fresh()
+    end
+    --@include lib/places
+    correct_tags()
+    close_queues()
     arm_timers()
+    place_flows()
 end
 save()
 return answer(calls, results, asked)

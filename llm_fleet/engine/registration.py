@@ -47,7 +47,8 @@ def _domain_wire(domain: DomainLimits) -> list[Any]:
 
 def _order_wire(limits: PoolLimits) -> list[Any]:
     weights = {tenant.name: tenant.weight_milli for tenant in limits.tenants}
-    return [_short_hash(json.dumps([limits.aging_ms, weights])), limits.aging_ms, weights]
+    limited = {tenant.name: 1 for tenant in limits.tenants if tenant.lane}
+    return [_short_hash(json.dumps([limits.aging_ms, weights, limited])), limits.aging_ms, weights, limited]
 
 
 def _lease_wire(lease: Lease, keyset: str) -> list[Any]:

@@ -1,62 +1,92 @@
 -- lib/absence: processes that stay away, or leave, lose what they have queued (ENGINE.md §4).
 
-local DROPPED_PER_CALL = 100
+local drop_absent
+do
+    local DROPPED_PER_CALL = 100
+    local LOOKED_AT = 64           -- heads of lines whose processes are looked at in one heartbeat
 
-local function forget(id)
-    processes[id] = nil
-    pool.forgotten = pool.forgotten or {}
-    table.insert(pool.forgotten, id)
-end
+    local function forget(id)
+        processes[id] = nil
+        pool.forgotten = pool.forgotten or {}
+        table.insert(pool.forgotten, id)
+    end
 
--- Drops a bounded number of the tickets that a process has queued; true when none is left.
-local function drop_line(id)
-    local dropped = 0
-    for _, queue in ipairs(queue_names()) do
-        local left_to_drop = DROPPED_PER_CALL - dropped
-        local members = left_to_drop > 0 and range("w|" .. queue .. "|" .. id, left_to_drop) or {}
-        for _, member in ipairs(members) do
-            remember_end({ id = string.match(member, "([^|]+)$") }, "c")
+    -- Drops a bounded number of the tickets that a process has queued; true when none is left.
+    local function drop_line(id)
+        local members, ids, seen = range("w|" .. id, DROPPED_PER_CALL), {}, {}
+        for i, member in ipairs(members) do
+            ids[i] = string.match(member, "([^|]+)$")
         end
+        load_tickets(ids)
         remove("ZREM", KEYS[3], members)
-        dropped = dropped + #members
+        for i, member in ipairs(members) do
+            local flow = flow_keyed(string.match(member, "^w|[^|]+|(.*)|%d+|[^|]+$"))
+            if flow and tickets[ids[i]] then
+                count_ticket(flow, tickets[ids[i]], -1)
+            end
+            remember_end({ id = ids[i] }, "c")
+        end
+        return #members < DROPPED_PER_CALL
     end
-    return dropped < DROPPED_PER_CALL
-end
 
--- Parks who is silent though its tickets are not first: each process heads its line once.
-local function park_silent()
-    for _, queue in ipairs(queue_names()) do
-        for _, member in ipairs(range("h|" .. queue, 64)) do
-            local id = string.match(member, "([^|]+)|[^|]+$")
-            if id ~= pool.caller and is_silent(id) then
-                park(id)
+    -- Parks who is silent though its tickets are not first: each process heads a line in its flows. Of many
+    -- lines some are looked at, and others the next time.
+    local function park_silent()
+        for _, name in ipairs(queue_names()) do
+            local prefix = "h|" .. pool.queues[name][NUMBER]
+            local lines, skipped = count_range(prefix), 0
+            if lines > LOOKED_AT then
+                skipped = pool.fence * LOOKED_AT % lines
+            end
+            for _, member in ipairs(range(prefix, LOOKED_AT, skipped)) do
+                local id = string.match(member, "|%d+|([^|]+)|[^|]+$")
+                if id ~= pool.caller and is_silent(id) then
+                    park(id)
+                end
             end
         end
     end
-end
 
--- The caller goes, or the first of the parked that is absent for too long.
-local function drop_absent(is_beating, is_leaving)
-    if is_beating then
-        park_silent()
+    -- Drops a part of what an absent process has queued; it is forgotten when nothing is left.
+    local function drop_parked(i, id)
+        local process = process_of(id) or { 0, 0, 1, 0 }
+        process[3], process.dirty, processes[id] = 2, true, process
+        if drop_line(id) then
+            table.remove(pool.parked, i)
+            forget(id)
+        end
+        pool.parked_changed = true
+        pool.is_dropping = #pool.parked > 0
     end
-    if is_leaving then
+
+    -- The caller goes, like one that is absent for too long.
+    local function go_away()
         leave_order(pool.caller)
-        while not drop_line(pool.caller) do
-        end
-        forget(pool.caller)
-    end
-    for i, id in ipairs(pool.parked) do
-        local process = process_of(id) or { pool.presence - ABSENT_MS - 1, 0, 1, 0 }
-        if pool.presence - process[1] > ABSENT_MS then
-            process[3], process.dirty, processes[id] = 2, true, process
-            if drop_line(id) then
-                table.remove(pool.parked, i)
-                forget(id)
-            end
-            pool.parked_changed = true
-            pool.is_dropping = #pool.parked > 0
+        if drop_line(pool.caller) then
+            forget(pool.caller)
             return
+        end
+        local process = processes[pool.caller]
+        process[1], process[3] = pool.presence - ABSENT_MS - 1, 2
+        table.insert(pool.parked, pool.caller)
+        table.sort(pool.parked)
+        pool.parked_changed = true
+    end
+
+    -- The caller goes, or the first of the parked that is absent for too long.
+    function drop_absent(is_beating, is_leaving)
+        if is_beating then
+            park_silent()
+        end
+        if is_leaving then
+            go_away()
+        end
+        for i, id in ipairs(pool.parked) do
+            local process = process_of(id)
+            if not process or pool.presence - process[1] > ABSENT_MS then
+                drop_parked(i, id)
+                return
+            end
         end
     end
 end

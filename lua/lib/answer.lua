@@ -1,60 +1,63 @@
 -- lib/answer: what a step tells its caller, as JSON.
 
-local granted = {}             -- tickets granted by this call
-local refused = {}             -- tickets that it denied or ended: each has a refusal
 local wakes = {}               -- the caller's timers: JSON of [queue, ticket id, ms]
+local refused = {}             -- tickets that it denied or ended: each has a refusal
+local granted = {}             -- tickets granted by this call
+local binding_of, answer
+do
 
--- What binds in a verdict: wait ms (-1: not by time alone), resource, key, need, level, limit, tick.
-local function binding_of(verdict)
-    local cause = verdict.cause or {}
-    local bucket, key = cause.bucket, verdict.choice and verdict.choice.key or ""
-    local wait = verdict.wait and verdict.wait < NEVER and verdict.wait or -1
-    if not bucket then
-        return wait, cause.resource or "", key, 0, 0, 0, 0
-    end
-    local shape = bucket.shape
-    return wait, cause.resource, key, math.ceil(cause.need / shape.unit),
-        math.floor((bucket.level - bucket.held) / shape.unit), shape.most, shape.tick
-end
-
-local function denial(refusal)
-    local wait, resource, key, need, level, most, tick = binding_of(refusal[2])
-    return string.format('["d","%s",%d,"%s","%s",%d,%d,%d,%d]', refusal[1], wait, resource, key, need, level, most, tick)
-end
-
--- The answer to an enqueue, from what the step made of the ticket.
-local function enqueued(ticket)
-    if ticket.state == "g" then
-        return string.format('["g","%s",%d,%d]', ticket.key, ticket.order, ticket.spacing or 0)
-    elseif ticket.state == "q" then
-        return '["q"]'
-    elseif ticket.refusal then
-        return denial(ticket.refusal)
-    end
-    return string.format('["e","%s"]', ticket.state)
-end
-
--- Of these tickets the ones that the caller had enqueued before, each as `text` makes it.
-local function of_caller(list, asked, text)
-    local out = {}
-    for _, ticket in ipairs(list) do
-        if ticket.process == pool.caller and not asked[ticket.id] then
-            out[#out + 1] = text(ticket)
+    -- What binds in a verdict: wait ms (-1: not by time alone), resource, key, need, level, limit, tick.
+    function binding_of(verdict)
+        local cause = verdict.cause or {}
+        local bucket, key = cause.bucket, verdict.choice and verdict.choice.key or ""
+        local wait = verdict.wait and verdict.wait < NEVER and verdict.wait or -1
+        if not bucket then
+            return wait, cause.resource or "", key, 0, 0, 0, 0
         end
+        local shape = bucket.shape
+        return wait, cause.resource, key, math.ceil(cause.need / shape.unit),
+            math.floor((bucket.level - bucket.held) / shape.unit), shape.most, shape.tick
     end
-    return table.concat(out, ",")
-end
 
-local function answer(calls, results, asked)
-    for i, call in ipairs(calls) do
-        results[i] = results[i] or enqueued(tickets[call[2]])
+    local function denial(refusal)
+        local wait, resource, key, need, level, most, tick = binding_of(refusal[2])
+        return string.format('["d","%s",%d,"%s","%s",%d,%d,%d,%d]', refusal[1], wait, resource, key, need, level, most, tick)
     end
-    local grants = #granted > 0 and of_caller(granted, asked, function(ticket)
-        return string.format('["%s","%s",%d,%d]', ticket.id, ticket.key, ticket.order, ticket.spacing)
-    end)
-    local ends = #refused > 0 and of_caller(refused, asked, function(ticket)
-        return string.format('["%s","%s"]', ticket.id, ticket.refusal[1])
-    end)
-    return string.format('["ok",%d,%d,[%s],[%s],[%s],[%s]]', pool.fence, pool.now, table.concat(results, ","),
-        grants or "", table.concat(wakes, ","), ends or "")
+
+    -- The answer to an enqueue, from what the step made of the ticket.
+    local function enqueued(ticket)
+        if ticket.state == "g" then
+            return string.format('["g","%s",%d,%d]', ticket.key, ticket.order, ticket.spacing or 0)
+        elseif ticket.state == "q" then
+            return '["q"]'
+        elseif ticket.refusal then
+            return denial(ticket.refusal)
+        end
+        return string.format('["e","%s"]', ticket.state)
+    end
+
+    -- Of these tickets the ones that the caller had enqueued before, each as `text` makes it.
+    local function of_caller(list, asked, text)
+        local out = {}
+        for _, ticket in ipairs(list) do
+            if ticket.process == pool.caller and not asked[ticket.id] then
+                out[#out + 1] = text(ticket)
+            end
+        end
+        return table.concat(out, ",")
+    end
+
+    function answer(calls, results, asked)
+        for i, call in ipairs(calls) do
+            results[i] = results[i] or enqueued(tickets[call[2]])
+        end
+        local grants = #granted > 0 and of_caller(granted, asked, function(ticket)
+            return string.format('["%s","%s",%d,%d]', ticket.id, ticket.key, ticket.order, ticket.spacing)
+        end)
+        local ends = #refused > 0 and of_caller(refused, asked, function(ticket)
+            return string.format('["%s","%s"]', ticket.id, ticket.refusal[1])
+        end)
+        return string.format('["ok",%d,%d,[%s],[%s],[%s],[%s]]', pool.fence, pool.now, table.concat(results, ","),
+            grants or "", table.concat(wakes, ","), ends or "")
+    end
 end

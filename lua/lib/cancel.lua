@@ -1,23 +1,34 @@
 -- lib/cancel: tickets that nobody wants any more.
 
--- The ticket's place among the waiting of its queue: 0 is the head.
-local function position_of(ticket)
-    local ahead = 0
-    for _, member in ipairs(range("h|" .. ticket.queue, 256)) do
-        local process = string.match(member, "|%d+|([^|]+)|[^|]+$")
-        local line = "w|" .. ticket.queue .. "|" .. process .. "|"
-        ahead = ahead + redis.call("ZLEXCOUNT", KEYS[3], "[" .. line, "(" .. line .. string.format("%016d", ticket.order))
+local withdraw
+do
+    -- How many waiting tickets go before this one, as far as that is certain: those of its flow that came
+    -- before it, and those of higher bands.
+    local function position_of(ticket, flow)
+        local ahead = 0
+        for band = 0, ticket.band - 1 do
+            ahead = ahead + flow.queue[WAITING + band]
+        end
+        for _, member in ipairs(range("h|" .. flow.key, 256)) do
+            local line = "w|" .. string.match(member, "|%d+|([^|]+)|[^|]+$") .. "|" .. flow.key .. "|"
+            ahead = ahead + redis.call("ZLEXCOUNT", KEYS[3], "[" .. line, "(" .. line .. string.format("%016d", ticket.order))
+        end
+        return ahead
     end
-    return ahead
-end
 
--- Takes a waiting ticket out of its queue. Tells what it waited for: [position, resource, key, need,
--- level, limit, wait ms or -1, tick].
-local function withdraw(ticket)
-    local wait, resource, key, need, level, most, tick = binding_of(choose(ticket))
-    local why = string.format('[%d,"%s","%s",%d,%d,%d,%d,%d]', position_of(ticket), resource, key, need, level, most,
-        wait, tick)
-    leave_line(ticket)
-    remember_end(ticket, "c")
-    return string.format('["c","q",%s]', why)
+    -- Takes a waiting ticket out of its queue. Tells what it waited for: [position, resource, key, need,
+    -- level, limit, wait ms or -1, tick].
+    function withdraw(ticket)
+        local flow = flow_of(queue_of(ticket.queue), ticket.band, ticket.tenant)
+        local wait, resource, key, need, level, most, tick = binding_of((judge(ticket)))
+        local why = string.format('[%d,"%s","%s",%d,%d,%d,%d,%d]', position_of(ticket, flow), resource, key, need, level, most,
+            wait, tick)
+        leave_line(ticket, flow.key)
+        count_ticket(flow, ticket, -1)
+        if flow.id == ticket.id then
+            look(flow)
+        end
+        remember_end(ticket, "c")
+        return string.format('["c","q",%s]', why)
+    end
 end

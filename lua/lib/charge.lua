@@ -7,6 +7,7 @@
 -- changes nothing; a hold is released once, and never raises a level.
 
 local AT_START_ADJUST, AS_PRODUCED = 1, 2
+local COST_OF_NOTHING = 1000   -- of a ticket that no bucket limits: all are alike then
 
 -- The amount of a resource in {one request, input, output}; nil where it is not known.
 local function amount_of(code, input, output)
@@ -39,6 +40,12 @@ end
 -- True when the ticket is larger than the limit itself: it can never go.
 local function is_too_large(shape, ticket)
     return shape.rule ~= AS_PRODUCED and amount_of(shape.code, ticket.input, ticket.output) > shape.most
+end
+
+-- What units mean in the order of tenants: the time, in µs, in which they refill. Shares of limits are
+-- compared by it: a whole limit is 60,000,000.
+local function cost_of(shape, units)
+    return math.floor(units / shape.rate * 1000)
 end
 
 -- The rule in a kind: lib/records.

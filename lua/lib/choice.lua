@@ -1,60 +1,63 @@
 -- lib/choice: the keys that a queue may use.
 
 local choices = {}             -- queue -> its keys: {key, domains, records, buckets, is_gated}
+local choice_of, choices_of, is_out_of_service, fits_somewhere
+do
 
--- True when more than buckets can stand between a ticket and a key: a pause, slots.
-local function is_gated(record)
-    return record.pause_until > pool.now or (record.domain and record.shapes.concurrency > 0)
-end
-
-local function choice_of(key, domains, fields)
-    local records, has_gate = records_of(fields), pool.outages[key] ~= nil
-    local buckets = #records == 1 and records[1].buckets or {}
-    for i = 1, #records do
-        has_gate = has_gate or is_gated(records[i])
-        for j = 1, #records > 1 and #records[i].buckets or 0 do
-            buckets[#buckets + 1] = records[i].buckets[j]
-        end
+    -- True when more than buckets can stand between a ticket and a key: a pause, slots.
+    local function is_gated(record)
+        return record.pause_until > pool.now or (record.domain and record.shapes.concurrency > 0)
     end
-    return { key = key, domains = domains, records = records, buckets = buckets,
-        is_gated = has_gate or #buckets == 0 }
-end
 
--- The keys that a queue may use, in their order.
-local function choices_of(queue)
-    if not choices[queue] then
-        local lane, keyset = string.match(queue, "^(.*)|([^|]+)$")
-        local entries, fields, wanted, found = keys_of(keyset) or {}, {}, {}, {}
-        for i = 2, #entries, 2 do
-            fields[i] = fields_of(entries[i], lane)
-            for _, field in ipairs(fields[i]) do
-                wanted[#wanted + 1] = field
+    function choice_of(key, domains, fields)
+        local records, has_gate = records_of(fields), pool.outages[key] ~= nil
+        local buckets = #records == 1 and records[1].buckets or {}
+        for i = 1, #records do
+            has_gate = has_gate or is_gated(records[i])
+            for j = 1, #records > 1 and #records[i].buckets or 0 do
+                buckets[#buckets + 1] = records[i].buckets[j]
             end
         end
-        load_records(wanted)
-        for i = 2, #entries, 2 do
-            found[i / 2] = choice_of(entries[i - 1], entries[i], fields[i])
-        end
-        choices[queue] = found
+        return { key = key, domains = domains, records = records, buckets = buckets,
+            is_gated = has_gate or #buckets == 0 }
     end
-    return choices[queue]
-end
 
-local function is_out_of_service(choice)
-    local outage = choice.is_gated and pool.outages[choice.key]
-    return outage and outage[1] == 0
-end
-
--- True when the limits of some key are as large as the ticket.
-local function fits_somewhere(ticket)
-    for _, choice in ipairs(choices_of(ticket.queue)) do
-        local fits = not is_out_of_service(choice)
-        for _, bucket in ipairs(choice.buckets) do
-            fits = fits and not is_too_large(bucket.shape, ticket)
+    -- The keys that a queue may use, in their order.
+    function choices_of(queue)
+        if not choices[queue] then
+            local lane, keyset = string.match(queue, "^(.*)|([^|]+)$")
+            local entries, fields, wanted, found = keys_of(keyset) or {}, {}, {}, {}
+            for i = 2, #entries, 2 do
+                fields[i] = fields_of(entries[i], lane)
+                for _, field in ipairs(fields[i]) do
+                    wanted[#wanted + 1] = field
+                end
+            end
+            load_records(wanted)
+            for i = 2, #entries, 2 do
+                found[i / 2] = choice_of(entries[i - 1], entries[i], fields[i])
+            end
+            choices[queue] = found
         end
-        if fits then
-            return true
-        end
+        return choices[queue]
     end
-    return false
+
+    function is_out_of_service(choice)
+        local outage = choice.is_gated and pool.outages[choice.key]
+        return outage and outage[1] == 0
+    end
+
+    -- True when the limits of some key are as large as the ticket.
+    function fits_somewhere(ticket)
+        for _, choice in ipairs(choices_of(ticket.queue)) do
+            local fits = not is_out_of_service(choice)
+            for _, bucket in ipairs(choice.buckets) do
+                fits = fits and not is_too_large(bucket.shape, ticket)
+            end
+            if fits then
+                return true
+            end
+        end
+        return false
+    end
 end

@@ -1,41 +1,49 @@
 -- lib/keys: API keys, the domains that they draw from, and the records of those.
 
-local keysets = {}             -- hash -> {key id, "domain|domain", ...} in order, or false
+local keys_of, is_of_tenant, domains_in, fields_of, records_of
+do
+    local keysets = {}             -- hash -> {key id, "domain|domain", ...} in order, or false
 
-local function keys_of(keyset)
-    if keysets[keyset] == nil then
-        keysets[keyset] = read_json(redis.call("HGET", KEYS[1], "keyset|" .. keyset), false)
+    function keys_of(keyset)
+        if keysets[keyset] == nil then
+            keysets[keyset] = read_json(redis.call("HGET", KEYS[1], "keyset|" .. keyset), false)
+        end
+        return keysets[keyset]
     end
-    return keysets[keyset]
-end
 
--- The domains in "domain|domain": mostly there is one.
-local function domains_in(joined)
-    if not string.find(joined, "|", 1, true) then
-        return { joined }
+    -- True of the domain of a tenant, and of fields of it: it is of our own making, no provider knows it.
+    function is_of_tenant(domain)
+        return string.sub(domain, 1, 7) == "tenant:"
     end
-    local list = {}
-    for domain in string.gmatch(joined, "[^|]+") do
-        list[#list + 1] = domain
-    end
-    return list
-end
 
--- The "domain|lane" fields whose limits a key of these domains ("domain|domain") keeps in a lane.
-local function fields_of(domains, lane)
-    local fields = {}
-    for _, domain in ipairs(domains_in(domains)) do
-        fields[#fields + 1] = domain .. "|*"
-        fields[#fields + 1] = lane ~= "*" and domain .. "|" .. lane or nil
+    -- The domains in "domain|domain": mostly there is one.
+    function domains_in(joined)
+        if not string.find(joined, "|", 1, true) then
+            return { joined }
+        end
+        local list = {}
+        for domain in string.gmatch(joined, "[^|]+") do
+            list[#list + 1] = domain
+        end
+        return list
     end
-    return fields
-end
 
--- The records of some fields, of those that have limits.
-local function records_of(fields)
-    local found = {}
-    for _, field in ipairs(fields) do
-        found[#found + 1] = record_of(field) or nil
+    -- The "domain|lane" fields whose limits a key of these domains ("domain|domain") keeps in a lane.
+    function fields_of(domains, lane)
+        local fields = {}
+        for _, domain in ipairs(domains_in(domains)) do
+            fields[#fields + 1] = domain .. "|*"
+            fields[#fields + 1] = lane ~= "*" and domain .. "|" .. lane or nil
+        end
+        return fields
     end
-    return found
+
+    -- The records of some fields, of those that have limits.
+    function records_of(fields)
+        local found = {}
+        for _, field in ipairs(fields) do
+            found[#found + 1] = record_of(field) or nil
+        end
+        return found
+    end
 end

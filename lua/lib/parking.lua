@@ -1,24 +1,38 @@
 -- lib/parking: the lines of a silent process leave the order until it calls; its tickets keep their
 -- places.
 
--- Takes all lines of a process out of the order; its tickets keep their places.
-local function leave_order(id)
-    for _, queue in ipairs(queue_names()) do
-        local member = head_of_line(queue, id)
-        remove("ZREM", KEYS[3], member and { member } or {})
+local leave_order, unpark
+do
+    local function flows_with_lines(id)
+        local found = {}
+        for _, key in ipairs(lines_of(id)) do
+            found[#found + 1] = flow_keyed(key)
+        end
+        return found
     end
-end
 
--- Puts the lines of a process that calls again back into the order.
-local function unpark(id)
-    for _, queue in ipairs(queue_names()) do
-        local member = head_of_line(queue, id)
-        add("ZADD", KEYS[3], member and { "0", member } or {})
+    -- Takes all lines of a process out of the order.
+    function leave_order(id)
+        for _, flow in ipairs(flows_with_lines(id)) do
+            local member = head_of_line(id, flow.key)
+            remove("ZREM", KEYS[3], member and { member } or {})
+            if flow.process == id then
+                look(flow)
+            end
+        end
     end
-    for i = #pool.parked, 1, -1 do
-        if pool.parked[i] == id then
-            table.remove(pool.parked, i)
-            pool.parked_changed = true
+
+    -- Puts the lines of a process that calls again back into the order.
+    function unpark(id)
+        for _, flow in ipairs(flows_with_lines(id)) do
+            add("ZADD", KEYS[3], { "0", head_of_line(id, flow.key) })
+            look(flow)
+        end
+        for i = #pool.parked, 1, -1 do
+            if pool.parked[i] == id then
+                table.remove(pool.parked, i)
+                pool.parked_changed = true
+            end
         end
     end
 end

@@ -35,9 +35,9 @@ local function remove(command, key, names)
     end
 end
 
--- The first members of KEYS[3] that begin with a prefix and "|", in their order.
-local function range(prefix, count)
-    return redis.call("ZRANGEBYLEX", KEYS[3], "[" .. prefix .. "|", "(" .. prefix .. "}", "LIMIT", 0, count)
+-- The first members of KEYS[3] that begin with a prefix and "|", in their order, after `skipped` of them.
+local function range(prefix, count, skipped)
+    return redis.call("ZRANGEBYLEX", KEYS[3], "[" .. prefix .. "|", "(" .. prefix .. "}", "LIMIT", skipped or 0, count)
 end
 
 local function count_range(prefix)

@@ -1,43 +1,41 @@
 -- lib/pruning: what processes that are gone have left behind.
 
-local FORGET_MS = 60000        -- presence this old, with nothing queued and no lease: forgotten
+local prune_processes, prune_keysets
+do
+    local FORGET_MS = 60000        -- presence this old, with nothing queued and no lease: forgotten
 
-local function has_something(id)
-    for queue in pairs(pool.queues) do
-        if range("w|" .. queue .. "|" .. id, 1)[1] then
-            return true
+    local function has_something(id)
+        return range("w|" .. id, 1)[1] ~= nil or range("o|" .. id, 1)[1] ~= nil
+    end
+
+    -- Removes the records of processes that are gone; returns the others.
+    function prune_processes()
+        local present = {}
+        for _, id in ipairs(names_of("process")) do
+            local process = process_of(id)
+            if pool.presence - process[1] > FORGET_MS and not has_something(id) then
+                processes[id] = nil
+                redis.call("HDEL", KEYS[1], "process|" .. id, "info|" .. id)
+            else
+                present[#present + 1] = id
+            end
         end
+        return present
     end
-    return range("o|" .. id, 1)[1] ~= nil
-end
 
--- Removes the records of processes that are gone; returns the others.
-local function prune_processes()
-    local present = {}
-    for _, id in ipairs(names_of("process")) do
-        local process = process_of(id)
-        if pool.presence - process[1] > FORGET_MS and not has_something(id) then
-            processes[id] = nil
-            redis.call("HDEL", KEYS[1], "process|" .. id, "info|" .. id)
-        else
-            present[#present + 1] = id
+    -- Removes the key sets that no process has and no queue waits for.
+    function prune_keysets(present)
+        local used = {}
+        for _, id in ipairs(present) do
+            used[read_json(redis.call("HGET", KEYS[1], "info|" .. id), {}).keyset or ""] = true
         end
-    end
-    return present
-end
-
--- Removes the key sets that no process has and no queue waits for.
-local function prune_keysets(present)
-    local used = {}
-    for _, id in ipairs(present) do
-        used[read_json(redis.call("HGET", KEYS[1], "info|" .. id), {}).keyset or ""] = true
-    end
-    for queue in pairs(pool.queues) do
-        used[string.match(queue, "([^|]+)$")] = true
-    end
-    for _, hash in ipairs(names_of("keyset")) do
-        if not used[hash] then
-            redis.call("HDEL", KEYS[1], "keyset|" .. hash)
+        for queue in pairs(pool.queues) do
+            used[string.match(queue, "([^|]+)$")] = true
+        end
+        for _, hash in ipairs(names_of("keyset")) do
+            if not used[hash] then
+                redis.call("HDEL", KEYS[1], "keyset|" .. hash)
+            end
         end
     end
 end

@@ -1,81 +1,110 @@
 -- lib/pump: grants from the heads of the queues while they are affordable (ENGINE.md §4).
 --
--- Invariants: after the pump each queue is empty or its head is blocked. Within a line grants
--- come in the order of arrival. A ticket that is not granted changes nothing but its queue.
+-- Invariants: after the pump each queue is empty or its head is blocked. Within a flow grants come in
+-- the order of arrival. A ticket that is not granted changes nothing but its queue.
 
-local PUMP_BOUND = 512         -- tickets looked at in one call
+local examine, go, grant_heads
+do
+    local open_queues = {}         -- name of a queue -> queue: its head is not known to be blocked
 
-local heads = {}               -- queue -> the ticket at its head, or false
-local fresh = {}               -- queue -> tickets enqueued by this call, in order
-local blocked = {}             -- queue -> verdict on its head
-local open_queues = {}         -- queue -> true: its head is not known to be blocked
-
--- The stored head of a queue, skipping the lines of silent processes.
-local function stored_head(queue)
-    local id, process = first_of_queue(queue)
-    while id and process ~= pool.caller and is_silent(process) do
-        park(process)
-        id, process = first_of_queue(queue)
-    end
-    return id and find_ticket(id)
-end
-
-local function head_of(queue)
-    if heads[queue] == nil then
-        local stored = pool.queues[queue] and stored_head(queue)
-        heads[queue] = stored or (fresh[queue] and fresh[queue][1]) or false
-    end
-    return heads[queue]
-end
-
--- The first to arrive among the heads that are not known to be blocked.
-local function next_head()
-    local first = nil
-    for queue in pairs(open_queues) do
-        local head = head_of(queue)
-        if head and (not first or head.order < first.order) then
-            first = head
+    -- Takes the visible head off its flow, wherever it stands.
+    local function take_off(flow)
+        local ticket = flow.ticket
+        if ticket.is_fresh then
+            table.remove(flow.fresh, 1)
+            if ticket.is_admitted then
+                count_ticket(flow, ticket, -1)
+            end
+        else
+            leave_line(ticket, flow.key)
+            count_ticket(flow, ticket, -1)
         end
     end
-    return first
-end
 
--- Takes the head off its queue, wherever it stands.
-local function unqueue(ticket)
-    if ticket.is_fresh then
-        table.remove(fresh[ticket.queue], 1)
-    else
-        leave_line(ticket)
-    end
-    heads[ticket.queue] = nil
-end
-
-local function pump()
-    for _, queues in ipairs({ pool.queues, fresh }) do
-        for queue in pairs(queues) do
-            open_queues[queue] = true
+    -- Looks at the head of a flow, and does what can be done with it at once. Nil when that changed something,
+    -- else the verdict by which it may go or is blocked.
+    function examine(flow)
+        bound = bound - 1
+        if flow.process ~= pool.caller and is_silent(flow.process) then
+            park(flow.process)
+            return nil
         end
-    end
-    for _ = 1, PUMP_BOUND do
-        local ticket = next_head()
-        if not ticket then
-            return
-        end
-        local verdict = choose(ticket)
+        flow.ticket = flow.ticket or find_ticket(flow.id)
+        local ticket = flow.ticket
+        local verdict, is_own = judge(ticket)
         local doubt = verdict.wait == 0 and doubt_about(ticket.process) or 0
         if doubt > 0 then
-            verdict.wait, verdict.cause, verdict.is_doubt = doubt, { resource = "mailbox" }, true
+            verdict = { choice = verdict.choice, wait = doubt, cause = { resource = "mailbox" }, is_doubt = true }
         end
         if verdict.refusal or ticket.at < pool.lease or (ticket.at == pool.lease and verdict.wait > 0) then
-            unqueue(ticket)
+            take_off(flow)
             refuse(ticket, verdict.refusal or "timeout", verdict)
-        elseif verdict.wait == 0 then
-            unqueue(ticket)
-            grant(ticket, verdict.choice)
+            look(flow)
+            return nil
+        elseif is_own then
+            park_flow(flow, verdict.wait)
+            return nil
+        end
+        return verdict
+    end
+
+    -- Grants the head of a flow; `found` is what the queue looked like (lib/bands).
+    function go(flow, verdict, found)
+        take_off(flow)
+        grant(flow, verdict.choice)
+        take_turn(flow.queue, flow, found)
+        look(flow)
+    end
+
+    -- The first to arrive among the heads that are not known to be blocked: its flow, and lib/bands' survey.
+    local function next_head()
+        local first, found_first = nil, nil
+        for name, queue in pairs(open_queues) do
+            local flow, found = next_flow(queue)
+            if not flow then
+                open_queues[name] = nil
+            elseif not first or flow.order < first.order then
+                first, found_first = flow, found
+            end
+        end
+        return first, found_first
+    end
+
+    -- A head that is blocked reserves; a new one may be denied instead.
+    local function block(flow, verdict)
+        local reason, longer = nil, verdict
+        if flow.ticket.is_fresh then
+            reason, longer = denial_of(flow.ticket, verdict)
+        end
+        if reason then
+            take_off(flow)
+            refuse(flow.ticket, reason, longer)
+            look(flow)
         else
-            blocked[ticket.queue], open_queues[ticket.queue] = verdict, nil
-            reserve(ticket, verdict)
+            if flow.ticket.is_fresh then
+                admit(flow, flow.ticket)
+            end
+            blocked[flow.queue.name], open_queues[flow.queue.name] = { flow = flow, verdict = verdict }, nil
+            reserve(flow.ticket, verdict)
         end
     end
-    pool.unfinished = true
+
+    function grant_heads()
+        for name in pairs(pool.queues) do
+            open_queues[name] = queue_of(name)
+        end
+        while bound > 0 do
+            local flow, found = next_head()
+            if not flow then
+                return
+            end
+            local verdict = examine(flow)
+            if verdict and verdict.wait == 0 then
+                go(flow, verdict, found)
+            elseif verdict then
+                block(flow, verdict)
+            end
+        end
+        pool.is_unfinished = true
+    end
 end

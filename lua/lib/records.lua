@@ -3,7 +3,8 @@
 -- Fields of KEYS[1]:
 --   meta                   [epoch, predecessor, fence, seq, offset, seen, lease, presence, ttl_ms, touched,
 --                           expires]: none expires before that, by the lease clock
---   queues                 {queue: [wake_at, ticket, armed process]} of the queues that wait
+--   queues                 {queue: lib/queues} of the queues that wait
+--   order                  tenants and the aging time: lib/tenants
 --   outages                {key id: [until (0 = for ever), reason]}
 --   parked                 [processes whose lines are out of the order]
 --   process|<id>           [presence seen, first unread push, state: 0 live, 1 parked, 2 must register, last call]
@@ -13,78 +14,81 @@
 -- A kind is the resource's code, + 10 where the period is a day, + 100 * rule (lib/charge), + 1000 where
 -- the provider counts windows.
 
-local pool = {}          -- the meta record, and `now`
-local records = {}       -- "domain|lane" -> {field, domain, shapes, pause_until, buckets, dirty}, or false
-local shapes = {}        -- text of limits -> what it means: domains with equal limits share it
 local processes = {}     -- id -> {seen, pushed_at, state, dirty}
+local records = {}       -- "domain|lane" -> {field, domain, shapes, pause_until, buckets, dirty}, or false
+local pool = {}          -- the meta record, and `now`
+local read_json, open_pool, decode_limits, load_records, record_of
+do
+    local shapes = {}        -- text of limits -> what it means: domains with equal limits share it
 
-local function read_json(text, otherwise)
-    return text and cjson.decode(text) or otherwise
-end
-
--- Reads what every call needs. False when the pool does not exist.
-local function open_pool(caller)
-    local time = redis.call("TIME")
-    local raw = redis.call("HMGET", KEYS[1], "meta", "queues", "outages", "parked", "process|" .. caller)
-    pool.caller, pool.time = caller, time[1] * 1000 + math.floor(time[2] / 1000)
-    pool.queues, pool.outages, pool.parked = read_json(raw[2], {}), read_json(raw[3], {}), read_json(raw[4], {})
-    processes[caller] = read_json(raw[5], false)
-    if not raw[1] then
-        return false
+    function read_json(text, otherwise)
+        return text and cjson.decode(text) or otherwise
     end
-    pool.epoch, pool.predecessor, pool.fence, pool.seq, pool.offset, pool.seen, pool.lease, pool.presence, pool.ttl,
-        pool.touched, pool.expires = unpack(cjson.decode(raw[1]))
-    pool.seen_before = pool.seen
-    pool.now = advance(pool, pool.time, pool.ttl)
-    return true
-end
 
-local function decode_limits(text)
-    local numbers = cjson.decode(text)
-    local decoded = { concurrency = numbers[1] }
-    for i = 2, #numbers, 5 do
-        local kind, rate, capacity, unit, most = unpack(numbers, i, i + 4)
-        decoded[#decoded + 1] = { kind = kind, code = kind % 10, rule = rule_of(kind), is_window = kind >= 1000,
-            tick = kind % 100 > 10 and 1440 or 1, rate = rate, capacity = capacity, unit = unit, most = most,
-            fits = math.min(capacity, most * unit) }
+    -- Reads what every call needs. False when the pool does not exist.
+    function open_pool(caller)
+        local time = redis.call("TIME")
+        local raw = redis.call("HMGET", KEYS[1], "meta", "queues", "outages", "parked", "process|" .. caller, "order")
+        pool.caller, pool.time = caller, time[1] * 1000 + math.floor(time[2] / 1000)
+        pool.queues, pool.outages, pool.parked = read_json(raw[2], {}), read_json(raw[3], {}), read_json(raw[4], {})
+        processes[caller], pool.order = read_json(raw[5], false), raw[6]
+        if not raw[1] then
+            return false
+        end
+        pool.epoch, pool.predecessor, pool.fence, pool.seq, pool.offset, pool.seen, pool.lease, pool.presence, pool.ttl,
+            pool.touched, pool.expires = unpack(cjson.decode(raw[1]))
+        pool.seen_before = pool.seen
+        pool.now = advance(pool, pool.time, pool.ttl)
+        return true
     end
-    return decoded
-end
 
-local function decode_record(field, limits, text)
-    local state = cjson.decode(text)
-    local decoded, buckets = shapes[limits] or decode_limits(limits), {}
-    shapes[limits] = decoded
-    for i = 1, #decoded do
-        local level, idle = refill(decoded[i], state[2 * i + 1], state[2], pool.now)
-        buckets[i] = { shape = decoded[i], level = level, held = state[2 * i + 2], idle = idle }
+    function decode_limits(text)
+        local numbers = cjson.decode(text)
+        local decoded = { concurrency = numbers[1] }
+        for i = 2, #numbers, 5 do
+            local kind, rate, capacity, unit, most = unpack(numbers, i, i + 4)
+            decoded[#decoded + 1] = { kind = kind, code = kind % 10, rule = rule_of(kind), is_window = kind >= 1000,
+                tick = kind % 100 > 10 and 1440 or 1, rate = rate, capacity = capacity, unit = unit, most = most,
+                fits = math.min(capacity, most * unit) }
+        end
+        return decoded
     end
-    return { field = field, pause_until = state[1], shapes = decoded, buckets = buckets, dirty = false,
-        domain = string.sub(field, -2) == "|*" and string.sub(field, 1, -3) or nil }
-end
 
--- Loads the records of these "domain|lane" fields that are not loaded yet.
-local function load_records(fields)
-    local wanted, names = {}, {}
-    for _, field in ipairs(fields) do
+    local function decode_record(field, limits, text)
+        local state = cjson.decode(text)
+        local decoded, buckets = shapes[limits] or decode_limits(limits), {}
+        shapes[limits] = decoded
+        for i = 1, #decoded do
+            local level, idle = refill(decoded[i], state[2 * i + 1], state[2], pool.now)
+            buckets[i] = { shape = decoded[i], level = level, held = state[2 * i + 2], idle = idle }
+        end
+        return { field = field, pause_until = state[1], shapes = decoded, buckets = buckets, dirty = false,
+            domain = string.sub(field, -2) == "|*" and string.sub(field, 1, -3) or nil }
+    end
+
+    -- Loads the records of these "domain|lane" fields that are not loaded yet.
+    function load_records(fields)
+        local wanted, names = {}, {}
+        for _, field in ipairs(fields) do
+            if records[field] == nil then
+                records[field] = false
+                wanted[#wanted + 1] = field
+                names[#names + 1] = "limits|" .. field
+                names[#names + 1] = "buckets|" .. field
+            end
+        end
+        local texts = read_fields(KEYS[1], names)
+        for i, field in ipairs(wanted) do
+            if texts[2 * i - 1] then
+                records[field] = decode_record(field, texts[2 * i - 1], texts[2 * i])
+            end
+        end
+    end
+
+    function record_of(field)
         if records[field] == nil then
-            records[field] = false
-            wanted[#wanted + 1] = field
-            names[#names + 1] = "limits|" .. field
-            names[#names + 1] = "buckets|" .. field
+            load_records({ field })
         end
+        return records[field]
     end
-    local texts = read_fields(KEYS[1], names)
-    for i, field in ipairs(wanted) do
-        if texts[2 * i - 1] then
-            records[field] = decode_record(field, texts[2 * i - 1], texts[2 * i])
-        end
-    end
-end
-
-local function record_of(field)
-    if records[field] == nil then
-        load_records({ field })
-    end
-    return records[field]
 end

@@ -39,18 +39,25 @@ end
 -- Restores a lease that its holder still uses: {id, key, queue, fence, input, output, predicted, cold,
 -- tokens so far, band, tenant, tag}. A ticket that waits in a restored state had been granted since.
 local function reassert(lease)
-    local id, key, queue, fence, input, output, predicted, cold, tokens, band, tenant, tag = unpack(lease)
+    local id, key, queue, fence, input, output, predicted, cold, tokens, _, tenant, tag = unpack(lease)
     local known = find_ticket(id)
     pool.fence = math.max(pool.fence, fence)
     if known and known.state == "q" then
-        leave_line(known)
+        local flow = flow_of(queue_of(known.queue), known.band, known.tenant)
+        leave_line(known, flow.key)
+        count_ticket(flow, known, -1)
+        look(flow)
     elseif known then
         return
     end
-    local lane, domains = string.match(queue, "^(.*)|[^|]+$"), domains_of(key)
+    local lane, domains, holders = string.match(queue, "^(.*)|[^|]+$"), domains_of(key), {}
     local ticket = { id = id, state = "g", process = pool.caller, topic = lane .. "|" .. tag, order = fence,
-        input = input, output = output, predicted = predicted, cold = cold, at = pool.now, key = key }
-    tickets[id] = ticket
-    take_charges(ticket, domains, records_of(fields_of(domains, lane)))
+        input = input, output = output, predicted = predicted, cold = cold, at = pool.now, key = key, tenant = tenant }
+    tickets[id], holders[1] = ticket, { records = records_of(fields_of(domains, lane)) }
+    local own = tenant_choice(ticket)
+    if own then
+        domains, holders[2] = domains .. "|" .. own.domains, own
+    end
+    take_charges(ticket, domains, holders)
     report_progress(ticket, tokens)
 end

@@ -3,6 +3,7 @@
 -- Fields of KEYS[1]:
 --   config|<domain>   [version or -1, hash, source, [superseded hashes], [lanes], applied_at]
 --   key|<key id>      [version or -1, "domain|domain", source, [superseded]]
+--   order             tenants and the aging time: lib/tenants
 --   info|<process>    what the process says of itself
 -- Invariant: an old process cannot roll back what a newer configuration has set.
 
@@ -75,4 +76,16 @@ local function apply_key(offer, key, domains)
     redis.call("HSET", KEYS[1], "key|" .. key, string.format('[%d,"%s","%s",%s]', offer.version, hash, offer.source,
         superseding(stored, hash)))
     return true
+end
+
+-- The order of tenants that is offered: [hash, aging ms, {tenant: weight}, {tenant: 1 where it has limits}].
+local function apply_order(offer)
+    local hash, aging, weights, limited = unpack(offer.order)
+    if not adopts(tenancy()[2] ~= "" and tenancy() or nil, offer, hash) then
+        return
+    end
+    pool.order = string.format('[%d,"%s","%s",%s,%d,%s,%s]', offer.version, hash, offer.source,
+        superseding(tenancy()[2] ~= "" and tenancy() or nil, hash), aging, cjson.encode(weights), cjson.encode(limited))
+    pool.tenancy = nil
+    redis.call("HSET", KEYS[1], "order", pool.order)
 end

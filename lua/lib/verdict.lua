@@ -2,59 +2,62 @@
 --
 -- A verdict is {choice, wait, cause}; `refusal` tells why no key ever can: too_large, no_key.
 
-local is_reserved = false      -- some head has reserved something
+local choose, reserve
+do
+    local is_reserved = false      -- some head has reserved something
 
--- A reservation may begin before the wait is over: then it counts, and the wait is longer.
-local function weigh_fully(ticket, choice)
-    if not is_reserved then
-        return weigh(ticket, choice, 0)
+    -- A reservation may begin before the wait is over: then it counts, and the wait is longer.
+    local function weigh_fully(ticket, choice)
+        if not is_reserved then
+            return weigh(ticket, choice, 0)
+        end
+        local in_ms = 0
+        local wait, room, cause = weigh(ticket, choice, in_ms)
+        while wait and wait > in_ms and wait < NEVER do
+            in_ms = wait
+            wait, room, cause = weigh(ticket, choice, in_ms)
+        end
+        return wait, room, cause
     end
-    local in_ms = 0
-    local wait, room, cause = weigh(ticket, choice, in_ms)
-    while wait and wait > in_ms and wait < NEVER do
-        in_ms = wait
-        wait, room, cause = weigh(ticket, choice, in_ms)
-    end
-    return wait, room, cause
-end
 
--- The preferred key where it is free, else the one with the most room in its tightest resource,
--- else the one where the ticket can go first; of equals the first.
-local function choose(ticket)
-    local list, best, large = choices_of(ticket.queue), nil, nil
-    local wait, room, cause = nil, nil, nil
-    for i = 1, #list do
-        local choice = list[i]
-        if not is_out_of_service(choice) then
-            local its_wait, its_room, its_cause = weigh_fully(ticket, choice)
-            if not its_wait then
-                large = large or { choice = choice, cause = its_cause, wait = NEVER, refusal = "too_large" }
-            elseif its_wait == 0 and choice.key == ticket.key then
-                return { choice = choice, wait = 0 }
-            elseif not best or its_wait < wait or (its_wait == wait and its_room > room) then
-                best, wait, room, cause = choice, its_wait, its_room, its_cause
+    -- The preferred key where it is free, else the one with the most room in its tightest resource,
+    -- else the one where the ticket can go first; of equals the first.
+    function choose(ticket)
+        local list, best, large = choices_of(ticket.queue), nil, nil
+        local wait, room, cause = nil, nil, nil
+        for i = 1, #list do
+            local choice = list[i]
+            if not is_out_of_service(choice) then
+                local its_wait, its_room, its_cause = weigh_fully(ticket, choice)
+                if not its_wait then
+                    large = large or { choice = choice, cause = its_cause, wait = NEVER, refusal = "too_large" }
+                elseif its_wait == 0 and choice.key == ticket.key then
+                    return { choice = choice, wait = 0 }
+                elseif not best or its_wait < wait or (its_wait == wait and its_room > room) then
+                    best, wait, room, cause = choice, its_wait, its_room, its_cause
+                end
             end
         end
+        return best and { choice = best, wait = wait, cause = cause } or large or { wait = NEVER, refusal = "no_key" }
     end
-    return best and { choice = best, wait = wait, cause = cause } or large or { wait = NEVER, refusal = "no_key" }
-end
 
--- A blocked head keeps later tickets off what it needs, on the key where it can go first: off a
--- bucket from the moment on from which refill could not make good for it before the head's turn.
--- (A hold is not consumed, so that no refill makes good for it.)
-local function reserve(ticket, verdict)
-    is_reserved = true
-    for _, bucket in ipairs(verdict.choice.buckets) do
-        local shape, need = bucket.shape, need_of(bucket.shape, ticket)
-        local refill_ms = ceil_div(promised(bucket, NEVER) + need, shape.rate) * shape.tick
-        local refills = verdict.wait < NEVER and shape.rule ~= AS_PRODUCED
-        local from_ms = refills and math.max(0, verdict.wait - refill_ms) or 0
-        bucket.heads = bucket.heads or {}
-        table.insert(bucket.heads, { need = need, from_ms = from_ms })
-    end
-    for _, record in ipairs(verdict.choice.records) do
-        if record.domain then
-            promised_slots[record.domain] = (promised_slots[record.domain] or 0) + 1
+    -- A blocked head keeps later tickets off what it needs, on the key where it can go first: off a
+    -- bucket from the moment on from which refill could not make good for it before the head's turn.
+    -- (A hold is not consumed, so that no refill makes good for it.)
+    function reserve(ticket, verdict)
+        is_reserved = true
+        for _, bucket in ipairs(verdict.choice.buckets) do
+            local shape, need = bucket.shape, need_of(bucket.shape, ticket)
+            local refill_ms = ceil_div(promised(bucket, NEVER) + need, shape.rate) * shape.tick
+            local refills = verdict.wait < NEVER and shape.rule ~= AS_PRODUCED
+            local from_ms = refills and math.max(0, verdict.wait - refill_ms) or 0
+            bucket.heads = bucket.heads or {}
+            table.insert(bucket.heads, { need = need, from_ms = from_ms })
+        end
+        for _, record in ipairs(verdict.choice.records) do
+            if record.domain then
+                promised_slots[record.domain] = (promised_slots[record.domain] or 0) + 1
+            end
         end
     end
 end

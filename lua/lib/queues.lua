@@ -1,0 +1,55 @@
+-- lib/queues: the queues, "<lane>|<key set>", in which something waits (ENGINE.md §4).
+--
+-- pool.queues[name] = [wake_at, ticket, process: its timer; number, turn, flows that wait for their
+-- tenant's limit, waiting per band (3), virtual time per band (3)]. The number is another one each time
+-- that a queue comes into being: with the last waiting ticket all that was known of its order goes.
+
+local NUMBER, TURN, PARKED, WAITING, VIRTUAL = 4, 5, 6, 7, 10   -- the last two + band
+local placed, dropped = {}, {}  -- fields and texts of flows to write, fields to remove: lib/places
+local BANDS = { interactive = 0, normal = 1, batch = 2 }
+
+-- The queue of this name; one that nothing waits in comes into being.
+local function queue_of(name)
+    local queue = pool.queues[name]
+    if not queue then
+        pool.seq = pool.seq + 1
+        queue = { 0, "", "", pool.seq, 0, 0, 0, 0, 0, 0, 0, 0, is_new = true }
+        pool.queues[name] = queue
+    end
+    queue.name = name
+    return queue
+end
+
+-- The queues that wait, sorted: no decision hangs on the order of a Lua table.
+local function queue_names()
+    local names = {}
+    for name in pairs(pool.queues) do
+        names[#names + 1] = name
+    end
+    table.sort(names)
+    return names
+end
+
+local function waiting_in(queue)
+    return queue[WAITING] + queue[WAITING + 1] + queue[WAITING + 2]
+end
+
+-- The queue with this number; nil when it is no more.
+local function queue_numbered(number)
+    for name, queue in pairs(pool.queues) do
+        if queue[NUMBER] == number then
+            return queue_of(name)
+        end
+    end
+    return nil
+end
+
+local function encode_queues()
+    local out = {}
+    for name, q in pairs(pool.queues) do
+        if waiting_in(q) > 0 then
+            out[#out + 1] = string.format('"%s":[%d,"%s","%s",%d,%d,%d,%d,%d,%d,%d,%d,%d]', name, unpack(q, 1, 12))
+        end
+    end
+    return "{" .. table.concat(out, ",") .. "}"
+end
