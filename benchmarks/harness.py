@@ -45,9 +45,13 @@ class Death:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run left: the provider's books, what the workers saw, and Redis's own counts."""
+    """What a run left: the provider's books, what the workers saw, and Redis's own counts.
+
+    `until` is when the workers began no more calls, in the time of the books.
+    """
 
     plan: Plan
+    until: float
     redis: str
     books: Json
     workers: list[Json]
@@ -113,7 +117,7 @@ def run_fleet(plan: Plan, redis_url: str | None = None) -> Outcome:
             stack.callback(worker.close)
         for worker in workers:
             worker.wait_until_ready()
-        before, started = read_load(client), time.monotonic()
+        before, started, until = read_load(client), time.monotonic(), time.time() + plan.seconds
         for worker in workers:
             worker.go()
         death = _kill_first(plan, url, workers) if plan.kill_after else None
@@ -121,7 +125,7 @@ def run_fleet(plan: Plan, redis_url: str | None = None) -> Outcome:
         load = read_load(client).since(before)
         ended = max((result["ended"] for result in results), default=time.monotonic())
         name = server.description if server else "the Redis given by --redis"
-        return Outcome(plan, name, provider.books(), results, load, ended - started, death)
+        return Outcome(plan, until, name, provider.books(), results, load, ended - started, death)
 
 
 def _provider(plan: Plan) -> AbstractContextManager[Any]:

@@ -50,7 +50,7 @@ def figures_of(outcome: Outcome) -> Json:
         "tokens_per_minute": round(
             sum(row["input_tokens"] + row["output_tokens"] for row in accepted) / outcome.wall_s * 60
         ),
-        "use": _use(outcome.plan, accepted),
+        "use": _use(outcome, accepted),
         "latency_s": percentiles(value for worker in workers for value in worker["latencies"]),
         "queue_wait_s": percentiles(value for worker in workers for value in worker["waits"]),
         **_costs(outcome, max(1, len(accepted))),
@@ -58,14 +58,15 @@ def figures_of(outcome: Outcome) -> Json:
     }
 
 
-def _use(plan: Plan, accepted: Sequence[Row]) -> dict[str, Json]:
+def _use(outcome: Outcome, accepted: Sequence[Row]) -> dict[str, Json]:
     """Used and permitted per resource, summed over the accounts.
 
     Permitted are a full bucket and the refill of the time that is looked at. Of output counts what
     had been produced by then, evenly over each call.
     """
+    plan = outcome.plan
     totals: dict[str, list[float]] = {resource: [0.0, 0.0] for resource in plan.limits()}
-    for rows, first, last in _spans(plan, accepted):
+    for rows, first, last in _spans(outcome, accepted):
         for resource, limit in plan.limits().items():
             totals[resource][0] += sum(_amount(resource, row, last) for row in rows)
             totals[resource][1] += limit / 60 * (plan.burst + last - first)
@@ -79,16 +80,16 @@ def _use(plan: Plan, accepted: Sequence[Row]) -> dict[str, Json]:
     }
 
 
-def _spans(plan: Plan, accepted: Sequence[Row]) -> Iterator[tuple[list[Row], float, float]]:
+def _spans(outcome: Outcome, accepted: Sequence[Row]) -> Iterator[tuple[list[Row], float, float]]:
     """Per account its accepted calls, and from when to when they are looked at.
 
-    All of a run for a given time; where the calls are given, from the first to the last of the account.
+    From the first call of all to the end of a run for a given time; where the calls are given, from the
+    first to the last of the account.
     """
-    began = min((row["t"] for row in accepted), default=0.0)
-    for account in plan.accounts:
+    began, end = min((row["t"] for row in accepted), default=outcome.until), outcome.until
+    for account in outcome.plan.accounts:
         rows = [row for row in accepted if row["account"] == account]
-        if not plan.calls:
-            end = began + plan.seconds
+        if not outcome.plan.calls:
             yield [row for row in rows if row["t"] <= end], began, end
         elif rows:
             yield rows, min(row["t"] for row in rows), max(row["t"] for row in rows)

@@ -45,7 +45,7 @@ def outcome(plan: Plan, *rows: dict[str, Any], death: Death | None = None, wall_
     accounts = {account: {"peak_concurrency": 1} for account in plan.accounts}
     books = {"requests": list(rows), "accounts": accounts}
     load = RedisLoad(Counter(evalsha=20, blpop=5, hget=10), 0.1)
-    return Outcome(plan, "a Redis", books, [worker], load, wall_s, death)
+    return Outcome(plan, 50.0, "a Redis", books, [worker], load, wall_s, death)
 
 
 def test_use_is_of_the_whole_run_and_of_all_accounts():
