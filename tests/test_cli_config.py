@@ -65,6 +65,17 @@ def test_json_holds_the_same_table(capsys, path):
     assert found["warnings"] == []
 
 
+def test_names_are_shown_as_they_are(capsys, tmp_path):
+    """Patterns with brackets and names with colons are no markup, in no table and no sentence."""
+    file = tmp_path / "llm.yaml"
+    file.write_text(
+        f"providers: {{openai: {{api_keys: [{{key: {KEYS[0]}, account: ':key:'}}], models: [x],"
+        " rate_limits: [{models: ['gpt-[a-c]*'], requests_per_minute: 5}]}}"
+    )
+    ran = run_command(capsys, "config", "check", str(file))
+    assert ("account :key:" in ran.out, ran.out.count("gpt-[a-c]*")) == (True, 2)
+
+
 TENANTS = """
 tenants: {shop: {weight: 2.5, rate_limits: [{requests_per_minute: 30, max_concurrent_requests: 4}]}, own: {}}
 """

@@ -69,6 +69,16 @@ def test_status_fits_every_width(fleet_of, capsys, width, account):
     assert [key for key in found["pools"]["anthropic"]["keys"] if key not in text] == []
 
 
+def test_config_check_is_whole_on_a_narrow_terminal(fleet_of):
+    """Limits as a list under their sources, where no table has room; nothing is cut off."""
+    _, lines = screen_of("config", "check", fleet_of(2, LONG), width=50)
+    listed = [line.strip() for line in lines]
+    assert listed.count("rate_limits[0]") == 2
+    assert listed.count("lane * requests_per_minute 50, burst 60 s") == 2
+    assert max(map(len, lines)) <= 50
+    assert "source" not in " ".join(lines)
+
+
 @pytest.mark.parametrize(
     "command", [("config", "check"), ("doctor", "--config"), ("keys", "list", "--config")]
 )

@@ -30,14 +30,19 @@ __all__ = [
     "some_of",
 ]
 
-WIDE = 200
-"""Columns of an output that is no terminal: nothing is wrapped there."""
+WIDE = 1000
+"""Columns of an output that is no terminal: no sentence is wrapped there."""
 
 
 def open_console(*, stderr: bool = False) -> Console:
-    """A console that colours only terminals, and none of them where NO_COLOR is set."""
-    console = Console(stderr=stderr, highlight=False)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=WIDE)
+    """A console that colours only terminals, and none of them where NO_COLOR is set.
+
+    Brackets and colons of names are shown as they are, not taken for rich's markup.
+    """
+    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console = Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=WIDE)
+    return console
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:

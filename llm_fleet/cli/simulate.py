@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,37 +12,45 @@ from ..errors import ConfigError
 
 __all__ = ["simulate"]
 
-LIMITS = ("requests_per_minute", "input_tokens_per_minute", "output_tokens_per_minute")
-
 
 def simulate(
     config: Annotated[Path | None, typer.Option("--config", "-c", help="The simulator's own YAML.")] = None,
+    write: Annotated[Path | None, typer.Option(help="Write llm_fleet's config to this new file.")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    keys: Annotated[int, typer.Option(min=1, max=1000, help="Made-up keys, each an account.")] = 2,
+    keys: Annotated[
+        int, typer.Option(min=1, max=1000, help="Made-up keys of each, every one an account.")
+    ] = 2,
     rpm: Annotated[int, typer.Option(min=1, help="Requests per minute of an account.")] = 60,
     itpm: Annotated[int, typer.Option(min=1, help="Input tokens per minute of an account.")] = 40_000,
-    otpm: Annotated[int, typer.Option(min=1, help="Output tokens per minute of an account.")] = 8_000,
+    otpm: Annotated[int, typer.Option(min=1, help="Output tokens per minute of an account.")] = 40_000,
     latency: Annotated[float, typer.Option(min=0, max=600, help="Seconds that a call takes.")] = 0.5,
 ) -> None:
-    """Run a simulated provider until Ctrl-C, and print the config that makes llm_fleet use it.
+    """Run simulated providers until Ctrl-C, and print the config that makes llm_fleet use them.
 
-    It speaks Anthropic Messages and OpenAI chat completions. With --config the other options
-    but --host and --port do not count.
+    They speak Anthropic Messages and OpenAI chat completions, each with accounts of its own; what OpenAI's
+    count is input and output together. With --config the other options but --host, --port and
+    --write do not count.
     """
     from ..simulator import SimulatorConfigError, SimulatorError, serve
 
-    limits = dict(zip(LIMITS, (rpm, itpm, otpm), strict=True))
-    wanted = _read(config) if config else _config(keys, limits, latency)
+    if write is not None and write.exists():
+        raise typer.BadParameter(f"--write: {write} is there already; name a new file, or remove it")
+    together = {"requests_per_minute": rpm, "tokens_per_minute": itpm + otpm}
+    apart = {"requests_per_minute": rpm, "input_tokens_per_minute": itpm, "output_tokens_per_minute": otpm}
+    wanted = _read(config) if config else _config(keys, {"anthropic": apart, "openai": together}, latency)
     try:
-        serve(wanted, host, port, announce=lambda url: print(_introduction(url, wanted), flush=True))
+        serve(wanted, host, port, announce=lambda url: _introduce(url, wanted, write))
     except (SimulatorConfigError, SimulatorError) as error:
         raise ConfigError(str(error)) from error
 
 
-def _config(keys: int, limits: dict[str, int], latency_s: float) -> dict[str, Any]:
-    names = {f"account-{n}": f"sk-test-not-a-real-key-{n}" for n in range(1, keys + 1)}
-    accounts = {account: {"keys": [key], **limits} for account, key in names.items()}
+def _config(keys: int, limits: Mapping[str, dict[str, int]], latency_s: float) -> dict[str, Any]:
+    names = [(f"{kind}-{number}", kind) for kind in limits for number in range(1, keys + 1)]
+    accounts = {
+        name: {"keys": [f"sk-test-not-a-real-key-{index}"], **limits[kind]}
+        for index, (name, kind) in enumerate(names, start=1)
+    }
     return {"latency_s": latency_s, "accounts": accounts}
 
 
@@ -59,20 +68,48 @@ def _read(path: Path) -> dict[str, Any]:
     return found
 
 
-def _introduction(url: str, wanted: dict[str, Any]) -> str:
-    """What to copy into a config; the keys in it are made up."""
+def _introduce(url: str, wanted: dict[str, Any], path: Path | None) -> None:
+    """Print, and write if wanted, what to use as a config; the keys in it are made up."""
     import yaml
 
+    snippet = yaml.safe_dump(_fleet_config(url, wanted), sort_keys=False)
+    print(f"# simulated providers at {url} (OpenAI: {url}/v1), books at {url}/_books; Ctrl-C ends them")
+    if path is not None:
+        try:
+            path.write_text(snippet, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"--write: {path} cannot be written ({error.strerror}); name another") from None
+        print(f"# to use them: export LLM_CONFIG_PATH={path.resolve()}")
+    print(f"# the config that uses them:\n{snippet}", flush=True)
+
+
+def _fleet_config(url: str, wanted: dict[str, Any]) -> dict[str, Any]:
+    """A whole config: an entry for each protocol that has accounts."""
     accounts: dict[str, dict[str, Any]] = wanted["accounts"]
+    providers = {}
+    for kind, address in (("anthropic", url), ("openai", f"{url}/v1")):
+        mine = {name: one for name, one in accounts.items() if _kind(one, wanted) == kind}
+        if mine:
+            providers[kind] = {"base_url": address, "models": ["simulated"], **_limited(mine)}
+    if "openai" in providers:
+        providers["openai"]["settings"] = {"max_tokens": 256}
+    return {"redis": {"url": "${REDIS_URL:-embedded}"}, "providers": providers}
+
+
+def _kind(account: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """The protocol under which an account is shown: the simulator answers all of them in both."""
+    kind = str(wanted.get("kind", "both"))
+    if kind != "both":
+        return kind
+    return "openai" if "tokens_per_minute" in account else "anthropic"
+
+
+def _limited(accounts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Keys and limits, as an entry of a provider has them."""
     keys = [{"key": key, "account": name} for name, account in accounts.items() for key in account["keys"]]
-    own = {
+    limits = {
         name: {"rate_limits": [{field: value for field, value in account.items() if field != "keys"}]}
         for name, account in accounts.items()
         if len(account) > 1
     }
-    provider = {"base_url": url, "models": ["simulated"], "api_keys": keys, "accounts": own}
-    snippet = yaml.safe_dump({"providers": {"anthropic": provider}}, sort_keys=False)
-    return (
-        f"# a simulated provider at {url} (OpenAI: {url}/v1), its books at {url}/_books; Ctrl-C ends it\n"
-        f"# for llm_fleet, as config/llm.yaml:\n{snippet}"
-    )
+    return {"api_keys": keys, **({"accounts": limits} if limits else {})}

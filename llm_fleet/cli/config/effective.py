@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from rich.console import Group
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from ...config import (
@@ -26,6 +28,10 @@ from ...store.target import parse_url
 from ..render import amount, duration, open_console, plain_table, print_json, sentences
 
 __all__ = ["print_config"]
+
+INDENT = 2
+Line: TypeAlias = tuple[tuple[str, ...], tuple[str, str, str]]
+"""A line of a table: what the limit belongs to; limit, burst and source."""
 
 
 def print_config(path: Path | None, *, as_json: bool) -> None:
@@ -52,9 +58,9 @@ def _print(loaded: FleetConfig, rows: list[EffectiveRow], redis: str) -> None:
         console.print(Text.assemble(("provider ", "bold"), (name, "bold cyan"), (facts + default, "dim")))
         mine = (row for row in rows if row.provider == name)
         for _, key_rows in groupby(mine, key=lambda row: row.key_id):
-            console.print(_key_block(list(key_rows)))
+            console.print(_key_block(list(key_rows), console.width))
         if provider.every_tenant():
-            console.print(_tenant_block(provider))
+            console.print(_tenant_block(provider, console.width))
         console.print()
     console.print(Text.assemble(("redis ", "bold"), redis))
     if warnings := loaded.warnings():
@@ -62,30 +68,51 @@ def _print(loaded: FleetConfig, rows: list[EffectiveRow], redis: str) -> None:
     console.print(Text("ok: this config works", "green"))
 
 
-def _key_block(rows: list[EffectiveRow]) -> Group:
+def _key_block(rows: list[EffectiveRow], width: int) -> Group:
     """One key, and under it the limits that it meets."""
-    table = plain_table("lane", "limit", "burst", "source")
-    table.columns[-1].no_wrap, table.columns[-1].overflow = False, "fold"
-    table.columns[-1].min_width = len("rate_limits[0]")
-    for row in rows:
-        table.add_row(row.lane, *_limit_cells(row.provider, row.limit))
+    lines = [((row.lane,), _limit_cells(row.provider, row.limit)) for row in rows]
     account = f"account {rows[0].account}" if rows[0].account else "no account: a domain of its own"
-    return Group(
-        Text.assemble((f"  {rows[0].key_id}", "bold"), f"  {account}"),
-        Padding(table, (0, 0, 0, 4), expand=False),
-    )
+    title = Text.assemble((f"  {rows[0].key_id}", "bold"), f"  {account}")
+    return Group(title, _limits_table(("lane",), lines, width))
 
 
-def _tenant_block(provider: ProviderConfig) -> Group:
+def _tenant_block(provider: ProviderConfig, width: int) -> Group:
     """The tenants of a provider: weight and limits of each."""
-    table = plain_table("tenant", "weight", "limit", "burst", "source", right=["weight"])
-    table.columns[-1].no_wrap, table.columns[-1].overflow = False, "fold"
+    lines: list[Line] = []
     for tenant in resolve_tenants(provider):
-        cells = [_limit_cells("", limit) for limit in _limits_of(tenant)] or [("none", "", tenant.source)]
-        for index, row in enumerate(cells):
-            first = ("", "") if index else (tenant.name, f"{tenant.weight:g}")
-            table.add_row(*first, *row)
-    return Group(Text("  tenants", "bold"), Padding(table, (0, 0, 0, 4), expand=False))
+        names = (tenant.name, f"{tenant.weight:g}")
+        for cells in [_limit_cells("", limit) for limit in _limits_of(tenant)] or [
+            ("none", "", tenant.source)
+        ]:
+            lines.append((names, cells))
+            names = ("", "")
+    return Group(Text("  tenants", "bold"), _limits_table(("tenant", "weight"), lines, width))
+
+
+def _limits_table(names: Sequence[str], lines: Sequence[Line], width: int) -> Padding:
+    """A line per limit; as a list, under its sources, where the terminal is too narrow for a table."""
+    titles = (*names, "limit", "burst", "source")
+    rows = [titles, *((*heads, *cells) for heads, cells in lines)]
+    needed = sum(INDENT + max(map(len, column)) for column in zip(*rows, strict=True))
+    if needed + INDENT > width:
+        return Padding(_limits_list(names, lines), (0, 0, 0, 2 * INDENT), expand=False)
+    table = plain_table(*titles, right=["weight"])
+    for heads, cells in lines:
+        table.add_row(*heads, *cells)
+    return Padding(table, (0, 0, 0, 2 * INDENT), expand=False)
+
+
+def _limits_list(names: Sequence[str], lines: Sequence[Line]) -> Table:
+    found = Table.grid()
+    found.add_column(overflow="fold")
+    for source, same in groupby(lines, key=lambda line: line[1][2]):
+        if source:
+            found.add_row(Text(source, "dim"))
+        for heads, (limit, burst, _) in same:
+            titled = (f"{name} {head} " for name, head in zip(names, heads, strict=True) if head)
+            text = f"{''.join(titled)}{limit}{f', burst {burst}' if burst else ''}"
+            found.add_row(Padding(Text(text), (0, 0, 0, INDENT)))
+    return found
 
 
 def _limit_cells(provider: str, limit: ResolvedLimit | ConcurrencyLimit | None) -> tuple[str, str, str]:

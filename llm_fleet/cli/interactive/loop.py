@@ -95,7 +95,7 @@ def _typed() -> Iterator[str]:
     """Lines of a person, with history and editing where Python has them."""
     with suppress(ImportError):
         import readline  # noqa: F401
-    print("hello, status, stress <n>, help, quit; anything else is sent. Ctrl-C stops an answer.")
+    print("hello, status, stress <n>, help, quit; all else is sent. Ctrl-C stops it.")
     while True:
         try:
             yield input(PROMPT)

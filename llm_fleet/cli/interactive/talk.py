@@ -20,13 +20,16 @@ __all__ = ["Talk"]
 Turn: TypeAlias = Coroutine[Any, Any, None]
 
 GREETING = "Hello! Say in one sentence who you are."
+PERSON = "interactive"
+"""The priority of what somebody waits for at the prompt."""
 MOST_CALLS = 10_000
 SHORT_ANSWER = 64
 HELP = """hello        send a test message, apart from the conversation
 status       the SDK clients of this process, and the fleet's limits
 stress <n>   send n test messages at once
 quit         leave; so do exit, the end of the input, and Ctrl-C at the prompt
-Anything else is sent, with all that was said before, and the answer comes as it is written."""
+Anything else is sent, with all that was said before; the answer comes as it
+is written."""
 
 
 class Talk:
@@ -67,7 +70,7 @@ class Talk:
 
     async def _hello(self) -> None:
         started = time.monotonic()
-        response = await self._client.complete(_greeting(), **self._options)
+        response = await self._client.complete(_greeting(), priority=PERSON, **self._options)
         print(printable(response.content))
         open_console().print(Text(_facts(response, time.monotonic() - started), "dim"), soft_wrap=True)
 
@@ -76,7 +79,8 @@ class Talk:
         asked = Message(MessageRole.USER, line)
         pieces: list[str] = []
         try:
-            async for text in self._client.stream_complete([*self._said, asked], **self._options):
+            turns = [*self._said, asked]
+            async for text in self._client.stream_complete(turns, priority=PERSON, **self._options):
                 pieces.append(text)
                 print(printable(text), end="", flush=True)
         finally:
