@@ -7,21 +7,21 @@ import contextlib
 import shutil
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 import redis
 
 from llm_fleet.embedded import PrivateServer
-from llm_fleet.embedded.private import _free_port
 from llm_fleet.errors import CoordinationError
 from llm_fleet.store import Store
-from llm_fleet.store.routes import slot_of
+from tests.clusters import Cluster, cluster
 from tests.fault_proxy import proxy_to
 from tests.scripts import Echo
 from tests.waiting import eventually
+
+__all__ = ["cluster"]
 
 Open = Callable[..., Store]
 OwnServer = Callable[..., PrivateServer]
@@ -113,37 +113,9 @@ async def test_sentinel_names_the_master_after_a_failover(own_server: OwnServer,
     assert await store.call("GET", "a") == "1"
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[list[PrivateServer]]:
-    """A cluster of two nodes; the second has the slots from 8192 on."""
-    with ExitStack() as running:
-        nodes = [running.enter_context(new_node()) for _ in range(2)]
-        clients = [running.enter_context(redis.Redis(port=node.port)) for node in nodes]
-        clients[0].execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 8191)
-        clients[1].execute_command("CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
-        bus = clients[1].config_get("cluster-port")["cluster-port"]
-        clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[1].port, bus)
-        if not eventually(lambda: {state_of(client) for client in clients} == {"ok"}):
-            pytest.skip("the cluster did not form in time")
-        yield nodes
-
-
-def new_node() -> PrivateServer:
-    settings = {"cluster-enabled": "yes", "cluster-port": str(_free_port()), "cluster-node-timeout": "500"}
-    return PrivateServer.start(password="", settings=settings)
-
-
-def state_of(client: redis.Redis) -> str:
-    return str(client.execute_command("CLUSTER INFO")["cluster_state"])
-
-
-def cluster_url(cluster: list[PrivateServer]) -> str:
-    return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in cluster)
-
-
-async def test_a_cluster_is_asked_by_slot(cluster: list[PrivateServer], open_store: Open) -> None:
+async def test_a_cluster_is_asked_by_slot(cluster: Cluster, open_store: Open) -> None:
     """Commands, scripts and pops go to the node that holds their hash tag."""
-    store = open_store(cluster_url(cluster))
+    store = open_store(cluster.url)
     for pool in ("{fleet:a}", "{fleet:b}", "{fleet:c}", "{fleet:d}"):
         await store.call("RPUSH", f"{pool}:list", "entry")
         assert await store.script(Echo(), [f"{pool}:x"], ["y"]) == [f"{pool}:x", "y", 1]
@@ -151,36 +123,29 @@ async def test_a_cluster_is_asked_by_slot(cluster: list[PrivateServer], open_sto
     assert await store.call("PING") == "PONG"
 
 
-async def test_pops_are_split_only_on_a_cluster(cluster: list[PrivateServer], open_store: Open) -> None:
+async def test_pops_are_split_only_on_a_cluster(cluster: Cluster, open_store: Open) -> None:
     """One blocking pop covers all mailboxes of a server, but only one slot of a cluster."""
     keys = ["{fleet:a}:1", "{fleet:b}:1", "{fleet:a}:2"]
-    assert open_store(cluster[0].url).groups(keys) == [keys]
-    assert open_store(cluster_url(cluster)).groups(keys) == [["{fleet:a}:1", "{fleet:a}:2"], ["{fleet:b}:1"]]
+    assert open_store(cluster.nodes[0].url).groups(keys) == [keys]
+    assert open_store(cluster.url).groups(keys) == [["{fleet:a}:1", "{fleet:a}:2"], ["{fleet:b}:1"]]
 
 
-async def test_a_moved_slot_is_followed(cluster: list[PrivateServer], open_store: Open) -> None:
+async def test_a_moved_slot_is_followed(cluster: Cluster, open_store: Open) -> None:
     """A store that knows an old map follows MOVED and ASK, and asks the right node next time."""
-    store = open_store(cluster_url(cluster))
+    store = open_store(cluster.url)
     key = "{fleet:a}:moved"
-    slot = slot_of(key)
+    to = (cluster.owner(key) + 1) % len(cluster.nodes)
     await store.call("GET", key)
-    ids = [redis.Redis(port=n.port, decode_responses=True).execute_command("CLUSTER MYID") for n in cluster]
-    source, target = (0, 1) if slot < 8192 else (1, 0)
-    clients = [redis.Redis(port=node.port) for node in cluster]
-    clients[target].execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source])
-    clients[source].execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target])
+    cluster.begin_move(key, to)
     assert await store.call("SET", key, "1") == "OK"  # by ASK
-    for node in (target, source):
-        clients[node].execute_command("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
+    cluster.end_move(key, to)
     assert await store.call("GET", key) == "1"  # by MOVED
-    assert clients[target].get(key) == b"1"
-    for client in clients:
-        client.close()
+    assert cluster.clients[to].get(key) == b"1"
 
 
-async def test_a_cluster_behind_a_plain_url_is_told(cluster: list[PrivateServer], open_store: Open) -> None:
+async def test_a_cluster_behind_a_plain_url_is_told(cluster: Cluster, open_store: Open) -> None:
     """redis:// to a node of a cluster names the right scheme."""
-    store = open_store(cluster[0].url)
-    strange = next(key for key in "abcdefgh" if slot_of(key) > 8191)
+    store = open_store(cluster.nodes[0].url)
+    strange = next(key for key in "abcdefgh" if cluster.owner(key) > 0)
     with pytest.raises(CoordinationError, match=r"is a node of a cluster. Use redis\+cluster://"):
         await store.call("GET", strange)
