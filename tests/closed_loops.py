@@ -1,4 +1,4 @@
-"""Tasks that ask again as soon as they are served, on a fake server whose time moves from wake to wake."""
+"""Tasks that ask again as soon as they are served, on a rig whose time moves from wake to wake."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ class Loops:
         self.waiting[ticket] = stream, self.rig.time_ms
         self.outboxes[stream.process].append(wire)
 
-    def run(self, ms: int) -> None:
-        """Let time pass, from call to call."""
+    def run(self, ms: int, pace_ms: int = 1) -> None:
+        """Let time pass, from call to call, but no faster than this pace."""
         end = self.rig.time_ms + ms
         self._settle_down()
         while self.rig.time_ms < end:
             due = min([end, *self.alarms.values(), *(at + PRESENCE_MS for at in self.present.values())])
-            self.rig.advance(max(1, due - self.rig.time_ms))
+            self.rig.advance(max(pace_ms, due - self.rig.time_ms))
             self._settle_down()
 
     def _settle_down(self) -> None:

@@ -74,7 +74,9 @@ class Pair(Books):
             agree(f"in flight of {name}", domain["in_flight"], oracle.in_flight(name))
             if self.rig.is_fake:
                 agree(f"pause of {name}", domain["paused_ms"], max(0, oracle.paused_until[name] - oracle.now))
-        heads = {f"{q['lane']}|{q['keyset']}": q["head"]["ticket"] for q in shown["queues"] or () if "head" in q}
+        heads = {
+            f"{q['lane']}|{q['keyset']}": q["head"]["ticket"] for q in shown["queues"] or () if "head" in q
+        }
         first = {name: queue.head(oracle.now, oracle.aging_ms) for name, queue in oracle.queues.items()}
         agree("heads", heads, {name: head.id for name, head in first.items() if head})
 

@@ -157,13 +157,16 @@ class Pump:
 
     def _next_call(self, queue: Queue) -> tuple[int, Ticket] | None:
         """When somebody has to call, and for which ticket: the blocked head, or an earlier parked one."""
-        calls = []
+        calls = list[tuple[int, int, int, Ticket]]()
         if queue in self.blocked:
             head, verdict = self.blocked[queue]
             if head.state == "q" and verdict.wait < NEVER:
-                calls.append((self.oracle.now + int(verdict.wait), 0, head))
+                calls.append((self.oracle.now + int(verdict.wait), -1, 0, head))
         for flow in queue.flows.values():
             if flow.waiting and flow.parked_until is not None and flow.parked_until < NEVER:
-                calls.append((int(flow.parked_until), flow.waiting[0].order, flow.waiting[0]))
-        at, _, head = min(calls, key=lambda call: call[:2], default=(0, 0, None))
-        return (at, head) if head else None
+                head = flow.waiting[0]
+                calls.append((int(flow.parked_until), flow.band, head.order, head))
+        if not calls:
+            return None
+        at, _, _, head = min(calls, key=lambda call: call[:3])
+        return at, head

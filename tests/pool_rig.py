@@ -23,9 +23,10 @@ from llm_fleet.engine.lease import Lease
 from llm_fleet.engine.registration import Known, keyset_hash, offer
 from llm_fleet.engine.scripts import load_script
 from llm_fleet.engine.values import Bucket, DomainLimits, LaneLimits, Need, PoolLimits, TenantLimits
+from tests.lua_redis import MiniRedis
 
 __all__ = [
-    "FAKE", "Answer", "Mail", "Rig", "beat", "cancel", "enqueue", "fake_rig", "leave", "open_rig", "per_day", "pool_of",
+    "FAKE", "Answer", "Mail", "Rig", "beat", "cancel", "enqueue", "fake_rig", "leave", "mini_rig", "open_rig", "per_day", "pool_of",
     "real_server", "settle",
 ]  # fmt: skip
 
@@ -267,6 +268,14 @@ def fake_rig(limits: PoolLimits, *processes: str, **options: Any) -> Rig:
     """An empty fake server with a pool, and these processes registered (default: A)."""
     FAKE.flushall()
     rig = Rig(FAKE)
+    for process in processes or ("A",):
+        rig.register(process, limits, **options)
+    return rig
+
+
+def mini_rig(limits: PoolLimits, *processes: str, **options: Any) -> Rig:
+    """The same on a mini Redis of its own, for what takes many calls."""
+    rig = Rig(MiniRedis())
     for process in processes or ("A",):
         rig.register(process, limits, **options)
     return rig
