@@ -42,6 +42,10 @@ class Seen:
     failures: Counter[str] = field(default_factory=Counter)
     example: str = ""
 
+    def fail(self, error: LLMFleetError) -> None:
+        self.failures[type(error).__name__] += 1
+        self.example = self.example or str(error)
+
 
 async def _load_sdk(kind: str) -> None:
     """One call to nowhere: all imports are done before anything is measured."""
@@ -64,12 +68,15 @@ async def _call(client: LLMClient, job: Json, chance: random.Random, seen: Seen,
         else:
             response = await client.complete(messages, **options)
             seen.waits.append(response.queued_s)
+    except QueueTimeout as error:
+        if job["calls"]:
+            seen.fail(error)
+            return
+        seen.unserved += 1  # denied at once where it can only start when the time is over
+        await asyncio.sleep(max(0.0, min(error.retry_after or 1.0, until - time.monotonic())))
+        return
     except LLMFleetError as error:
-        if isinstance(error, QueueTimeout) and not job["calls"]:
-            seen.unserved += 1
-        else:
-            seen.failures[type(error).__name__] += 1
-            seen.example = seen.example or str(error)
+        seen.fail(error)
         return
     seen.answered += 1
     seen.latencies.append(time.monotonic() - started)
