@@ -58,7 +58,16 @@ local function array_at(text, at)
     end
     while true do
         n = n + 1
-        list[n], at = value_at(text, at)
+        local _, stop, plain = find(text, '^"([^"\\%c]*)"', at)
+        if not stop then
+            _, stop, plain = find(text, "^(-?%d+)%f[,%]]", at)
+            plain = plain and tonumber(plain)
+        end
+        if stop then
+            list[n], at = plain, stop + 1
+        else
+            list[n], at = value_at(text, at)
+        end
         local mark = byte(text, at)
         if mark ~= 44 and mark ~= 93 then
             at = find(text, "%S", at) or fail(text, #text)

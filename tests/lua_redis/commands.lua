@@ -121,13 +121,13 @@ function commands.HKEYS(key)
     for name in pairs(hash and hash.fields or {}) do
         names[#names + 1] = name
     end
-    table.sort(names)
     return names
 end
 
 function commands.HGETALL(key)
-    local hash, found = peek(key, "hash"), {}
-    for _, name in ipairs(commands.HKEYS(key)) do
+    local hash, found, names = peek(key, "hash"), {}, commands.HKEYS(key)
+    table.sort(names)
+    for _, name in ipairs(names) do
         found[#found + 1] = name
         found[#found + 1] = hash.fields[name]
     end
