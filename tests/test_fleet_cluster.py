@@ -33,9 +33,11 @@ def tag(namespace: str, pool: str) -> str:
 
 
 @asynccontextmanager
-async def member(cluster: Cluster, namespace: str, *pools: PoolLimits) -> AsyncIterator[Fleet]:
+async def member(
+    cluster: Cluster, namespace: str, *pools: PoolLimits, **options: float
+) -> AsyncIterator[Fleet]:
     """A process of a fleet with these pools."""
-    opened = Fleet(StoreOptions(cluster.url), namespace, {pool.pool: pool for pool in pools})
+    opened = Fleet(StoreOptions(cluster.url, **options), namespace, {pool.pool: pool for pool in pools})
     try:
         yield opened
     finally:
@@ -159,3 +161,24 @@ async def test_a_master_that_restarts_empty_is_survived(cluster: Cluster, namesp
         for lease in held:
             assert isinstance(lease, Lease)
             assert await lease.ready()
+
+
+async def test_a_frozen_node_holds_up_only_its_own_pools(cluster: Cluster, namespace: str) -> None:
+    """Calls to the pools of other nodes go on while one is silent; its own go on when it is back."""
+    names = spread(cluster, namespace)
+    pools = [replace(limits(slots=5), pool=name) for name in names]
+    async with member(cluster, namespace, *pools, command_timeout_s=0.2, connect_timeout_s=1.0) as fleet:
+        for name in names:
+            assert isinstance(await take(fleet, name), Lease)
+        cluster.nodes[0].freeze()
+        stuck = asyncio.create_task(take(fleet, names[0], timeout_s=8))
+        ends, longest = time.monotonic() + 1.5, 0.0
+        while (started := time.monotonic()) < ends:
+            lease = await take(fleet, names[1], timeout_s=2)
+            longest = max(longest, time.monotonic() - started)
+            assert isinstance(lease, Lease)
+            lease.settle(Settlement(1, 1))
+            await asyncio.sleep(0.01)
+        cluster.nodes[0].thaw()
+        assert longest < 0.7
+        assert isinstance(await stuck, Lease)

@@ -127,6 +127,8 @@ class ClusterRoute:
 
     def lost(self, address: Address) -> None:
         self._slots.clear()
+        if address in self._nodes:
+            self._nodes[address] = self._nodes.pop(address)  # it is asked for the map after all others
 
     def redirect(self, error: Exception, address: Address) -> tuple[Address, bool] | None:
         code = code_of(error)
@@ -141,10 +143,11 @@ class ClusterRoute:
 
     async def _discover(self) -> dict[int, Address]:
         said = []
-        for node in self._nodes:
+        for node in list(self._nodes):
             try:
                 return _slot_map(await self._ask(node, ("CLUSTER", "SLOTS")), node)
             except (RedisError, OSError) as error:
+                self.lost(node)
                 said.append(f"{node} {what_happened(error)}")
         raise CoordinationError(
             f"No node of {self._target.description} gives a map of its slots ({'; '.join(said)}). "
