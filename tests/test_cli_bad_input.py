@@ -8,6 +8,7 @@ import pytest
 
 from tests.commands import command_in_background, run_command
 
+ROOT = Path(__file__).parent.parent
 SECRET = "sk-test-not-a-real-key-1"
 GOOD = f"providers:\n  anthropic:\n    api_keys: [{SECRET}]\n"
 NOBODY = "redis://:not-a-real-password@127.0.0.1:1/0"
@@ -99,6 +100,9 @@ def test_a_url_that_means_nothing_ends_with_78(capsys, url):
         ["status", "--watch", "--interval", "soon"],
         ["demo", "--seconds", "0"],
         ["simulate", "--rpm", "0"],
+        ["simulate", "--rpm", "99999999999999999999"],
+        ["simulate", "--host", ""],
+        ["status", "--config", str(ROOT / "config" / "llm.yaml"), "--redis", "", "--pool", "antropic"],
         ["keys", "pause", SECRET, "--redis", NOBODY],
     ],
 )

@@ -12,6 +12,8 @@ from ..errors import ConfigError
 
 __all__ = ["simulate"]
 
+MOST = 1_000_000_000
+
 
 def simulate(
     config: Annotated[Path | None, typer.Option("--config", "-c", help="The simulator's own YAML.")] = None,
@@ -21,9 +23,13 @@ def simulate(
     keys: Annotated[
         int, typer.Option(min=1, max=1000, help="Made-up keys of each, every one an account.")
     ] = 2,
-    rpm: Annotated[int, typer.Option(min=1, help="Requests per minute of an account.")] = 60,
-    itpm: Annotated[int, typer.Option(min=1, help="Input tokens per minute of an account.")] = 40_000,
-    otpm: Annotated[int, typer.Option(min=1, help="Output tokens per minute of an account.")] = 40_000,
+    rpm: Annotated[int, typer.Option(min=1, max=MOST, help="Requests per minute of an account.")] = 60,
+    itpm: Annotated[
+        int, typer.Option(min=1, max=MOST, help="Input tokens per minute of an account.")
+    ] = 40_000,
+    otpm: Annotated[
+        int, typer.Option(min=1, max=MOST, help="Output tokens per minute of an account.")
+    ] = 40_000,
     latency: Annotated[float, typer.Option(min=0, max=600, help="Seconds that a call takes.")] = 0.5,
 ) -> None:
     """Run simulated providers until Ctrl-C, and print the config that makes llm_fleet use them.
@@ -34,6 +40,8 @@ def simulate(
     """
     from ..simulator import SimulatorConfigError, SimulatorError, serve
 
+    if not host:
+        raise typer.BadParameter("--host: name an address, such as 127.0.0.1")
     if write is not None and write.exists():
         raise typer.BadParameter(f"--write: {write} is there already; name a new file, or remove it")
     together = {"requests_per_minute": rpm, "tokens_per_minute": itpm + otpm}

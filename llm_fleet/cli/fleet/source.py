@@ -86,6 +86,7 @@ def find_source(where: Where) -> Source:
 
     Raises:
         ConfigError: the config cannot work, or nothing names a Redis.
+        typer.BadParameter: a pool that the config does not have.
     """
     url = where.redis or _url_without_config(where)
     if url is not None:
@@ -106,6 +107,9 @@ def _from_config(where: Where) -> Source:
     from ...config import load_config  # pydantic: not worth its time where no config is read
 
     config = load_config(where.config)
+    if strange := [name for name in where.pools if name not in config.providers]:
+        known = ", ".join(config.providers)
+        raise typer.BadParameter(f"--pool: no provider {strange[0]!r} in the config; it has {known}")
     redis = config.redis
     if redis.url is None:
         raise ConfigError("no Redis to look at: write redis.url into the config, or set REDIS_URL")
