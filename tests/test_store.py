@@ -191,8 +191,10 @@ async def parent():
     store = Store(StoreOptions(sys.argv[1]))
     waiting = asyncio.create_task(store.pop(["list"], 5))
     await store.call("PING")
+    calls = [asyncio.create_task(store.call("ECHO", n)) for n in range(50)]
+    await asyncio.sleep(0)
     if os.fork() == 0:
-        store = waiting = None
+        store = waiting = calls = None
         gc.collect()
         thread = threading.Thread(target=asyncio.run, args=[child()])
         thread.start()
@@ -200,6 +202,7 @@ async def parent():
         os._exit(0)
     os.wait()
     await store.call("RPUSH", "list", "entry")
+    assert await asyncio.gather(*calls) == [str(n) for n in range(50)]
     print(await asyncio.wait_for(waiting, 1), await store.call("GET", "a"))
     await store.close()
 
@@ -208,7 +211,7 @@ asyncio.run(parent())
 
 
 def test_a_fork_leaves_the_parents_connections_alone(redis_url: str) -> None:
-    """A child opens a store of its own; when it has come and gone, the parent's pop and calls go on."""
+    """A child opens a store of its own; the parent's pop and calls, some on their way, go on."""
     ran = subprocess.run([sys.executable, "-c", FORK, redis_url], capture_output=True, text=True, timeout=10)
     assert ran.stdout == "('list', 'entry') from the child\n", ran.stderr
 

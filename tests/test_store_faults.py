@@ -73,6 +73,16 @@ async def test_a_full_server_is_told(own_server: OwnServer, open_store: Open) ->
     assert "is full. Raise its `maxmemory`" in await error_of(store, "SET", "a", "1")
 
 
+async def test_a_crowded_server_is_told(own_server: OwnServer, open_store: Open) -> None:
+    """A server at its `maxclients` says so before it is asked anything; so do we."""
+    server = own_server()
+    with redis.Redis.from_url(server.url) as client:
+        client.config_set("maxclients", 1)
+        for _ in range(5):
+            said = await error_of(open_store(server.url))
+            assert "has no connection left for us. Raise its `maxclients`" in said
+
+
 async def test_a_replica_is_told(own_server: OwnServer, open_store: Open) -> None:
     """A write to a replica names the master or Sentinel as the remedy."""
     store = open_store(own_server().url)

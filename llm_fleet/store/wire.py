@@ -19,6 +19,7 @@ __all__ = ["Command", "Wire"]
 Command = tuple[str | int | float, ...]
 
 AUTHENTICATION = ("WRONGPASS", "NOAUTH", "ERR AUTH", "ERR invalid password", "ERR Client sent AUTH")
+CLOSED = "the connection was closed"
 CROWDED = "ERR max number of clients"
 
 
@@ -50,13 +51,13 @@ class Wire(asyncio.Protocol):
         self._asked: deque[_Asked] = deque()
         self._unsent: list[bytes] = []
         self._watch: asyncio.TimerHandle | None = None
-        self._is_failed = False
+        self._failure: Exception | None = None
         self.transport: asyncio.Transport | None = None
         self.closed = loop.create_future()
 
     @property
     def is_open(self) -> bool:
-        return self.transport is not None and not self._is_failed and not self.transport.is_closing()
+        return self.transport is not None and self._failure is None and not self.transport.is_closing()
 
     @property
     def is_idle(self) -> bool:
@@ -67,7 +68,7 @@ class Wire(asyncio.Protocol):
         """Send a command; its answer, or what went wrong. Never blocks."""
         answer = self._loop.create_future()
         if not self.is_open:
-            answer.set_exception(RedisConnectionError("the connection was closed"))
+            answer.set_exception(_again(self._failure or RedisConnectionError(CLOSED)))
             return answer
         deadline = self._loop.time() + timeout_s
         is_alone = not self._asked
@@ -109,7 +110,7 @@ class Wire(asyncio.Protocol):
 
     def fail(self, error: Exception) -> None:
         """Close it at once: whoever is in flight gets an error like this one."""
-        self._is_failed = True
+        self._failure = self._failure or error
         if self._watch is not None:
             self._watch.cancel()
         if self.transport is not None:
@@ -117,7 +118,7 @@ class Wire(asyncio.Protocol):
         asked, self._asked = self._asked, deque()
         for one in asked:
             if not one.answer.done():
-                one.answer.set_exception(type(error)(*error.args))
+                one.answer.set_exception(_again(error))
 
     # -- what asyncio calls -------------------------------------------------------------------
 
@@ -134,7 +135,8 @@ class Wire(asyncio.Protocol):
 
     def _answered(self, answer: Any) -> None:
         if not self._asked:
-            raise answer if isinstance(answer, Exception) else InvalidResponse("nothing was asked")
+            self.fail(answer if isinstance(answer, Exception) else InvalidResponse("an answer to nothing"))
+            return
         waiting = self._asked.popleft().answer
         if waiting.done():
             return
@@ -144,9 +146,14 @@ class Wire(asyncio.Protocol):
             waiting.set_result(answer)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.fail(RedisConnectionError(str(error or "the connection was closed")))
+        self.fail(RedisConnectionError(str(error or CLOSED)))
         if not self.closed.done():
             self.closed.set_result(None)
+
+
+def _again(error: Exception) -> Exception:
+    """One like it: an exception belongs to the one who raises it."""
+    return type(error)(*error.args)
 
 
 def answer_error(text: str) -> Exception:
