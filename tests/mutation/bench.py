@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def use_mini_redis() -> None:
         return command()
 
     pool_rig.FAKE = mini  # type: ignore[assignment]
-    pool_rig.Rig.timed = timed  # type: ignore[method-assign]
+    pool_rig.Rig.timed = timed  # type: ignore[method-assign, assignment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ class Bench:
         while True:
             while len(running) < workers and (mutant := next(todo, None)) is not None:
                 shown = Shown(mutant, self.watchers(mutant))
-                running[fork(lambda say, shown=shown: self._look(shown, say))] = shown
+                running[fork(partial(self._look, shown))] = shown
             if not running:
                 return
             ends = {child.pid: shown.started + LIMIT_S for child, shown in running.items()}

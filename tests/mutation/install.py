@@ -67,7 +67,8 @@ class Recorder:
         self._seen: list[Any] = []
         self._watch(MiniRedis, lambda mini: (mini.lua, mini.redis))
         self._watch(Library, lambda library: (library._lua, None))
-        self._listen(pool_rig.FAKE.lua, pool_rig.FAKE.redis)
+        fake: Any = pool_rig.FAKE  # the mini Redis: bench.use_mini_redis
+        self._listen(fake.lua, fake.redis)
 
     def number(self, file: str, start: int) -> int:
         """The number of a statement."""

@@ -45,7 +45,7 @@ class Journal:
         return found
 
     def note(self, mutant: Mutant, verdict: Verdict) -> None:
-        row = {"lua": self._lua, "tests": self._tests, "name": mutant.name, "by": verdict.by}
+        row: dict[str, Any] = {"lua": self._lua, "tests": self._tests, "name": mutant.name, "by": verdict.by}
         row |= {"seconds": round(verdict.seconds, 2), "looked": verdict.looked}
         if self._path:
             with self._path.open("a", encoding="utf-8") as journal:

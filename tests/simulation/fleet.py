@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
 
-from tests.simulation.desk import TTL_S, Desk, Ticket
+from tests.simulation.desk import Desk
 from tests.simulation.provider import Account
 from tests.simulation.report import Report, spread_of
 from tests.simulation.scenario import Scenario
 from tests.simulation.server import Server
+from tests.simulation.ticket import TTL_S, Ticket
 from tests.simulation.worker import Caller, Process
 from tests.simulation.world import MS, S, World
 

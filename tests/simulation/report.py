@@ -25,8 +25,10 @@ class Spread:
 def spread_of(waits: Sequence[int]) -> Spread:
     """Of waits in microseconds."""
     ordered = sorted(waits) or [0]
-    at = (ordered[min(len(ordered) - 1, int(len(ordered) * share))] / S for share in (0.5, 0.95, 0.99))
-    return Spread(len(waits), *at, ordered[-1] / S)
+    p50, p95, p99 = (
+        ordered[min(len(ordered) - 1, int(len(ordered) * share))] / S for share in (0.5, 0.95, 0.99)
+    )
+    return Spread(len(waits), p50, p95, p99, ordered[-1] / S)
 
 
 @dataclass(slots=True)

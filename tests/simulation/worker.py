@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llm_fleet.engine.values import RESOURCES
-from tests.simulation.desk import TTL_S, Desk, Ticket
+from tests.simulation.desk import Desk
 from tests.simulation.provider import Request
+from tests.simulation.ticket import TTL_S, Ticket
 from tests.simulation.world import MS, S
 
 if TYPE_CHECKING:
