@@ -111,13 +111,13 @@ class Charge:
         """What it takes of its bucket, in thousandths of what a tick refills."""
         return int((self.charged + self.hold) / self.bucket.rate * 1000)
 
-    def produce(self, units: int) -> None:
-        """So much output exists by now (cumulative)."""
-        if self.bucket.rule == "as_produced":
-            more = max(0, units - self.charged)
-            self.bucket.level -= more
-            self.charged += more
-            self._release(min(self.hold, more))
+    def produce(self, units: int) -> bool:
+        """So much output exists by now (cumulative); gives whether that is more than before."""
+        more = max(0, units - self.charged) if self.bucket.rule == "as_produced" else 0
+        self.bucket.level -= more
+        self.charged += more
+        self._release(min(self.hold, more))
+        return more > 0
 
     def settle(self, actual: int | None) -> None:
         """End in time; None: what was reserved or held counts as consumed."""

@@ -46,7 +46,6 @@ class Endings:
                 charge.settle_late(actual)
             else:
                 charge.settle(actual)
-        self.oracle.touched.update(ticket.domains)
         if ticket.state == "g":
             ticket.state = "s"
             self._ended(ticket, cost_of(ticket.charges))
@@ -90,9 +89,9 @@ class Endings:
                 unknown.add((id, self.oracle.state_of(id)))
                 continue
             ticket.expires_at = self.oracle.lease_now + self.oracle.ttl_ms
-            self.oracle.touched.update(ticket.domains)
-            for charge in ticket.charges:
-                charge.produce(tokens * UNIT)
+            has_more = [charge.produce(tokens * UNIT) for charge in ticket.charges]
+            if any(has_more[len(has_more) - ticket.own_charges :]):
+                self.oracle.touched.update(ticket.domains)
         reported = {id for id, _ in reports}
         missing = {t.grant[:3] for t in self.oracle.leases if t.process == process and t.id not in reported}
         return "h", frozenset(unknown), frozenset(missing)

@@ -34,19 +34,24 @@ AT_START, AT_START_ADJUST, AS_PRODUCED = RULES
 
 REQUESTS, TOKEN_LIMITS, DAYS = (1, 7, 30, 90), (200, 333, 600, 2_000), (5, 40)
 LIMITS = {
-    "requests": (REQUESTS, (AT_START,)),
-    "input_tokens": (TOKEN_LIMITS, (AT_START, AT_START_ADJUST)),
-    "output_tokens": (TOKEN_LIMITS, RULES),
-    "tokens": (TOKEN_LIMITS, (AT_START, AT_START_ADJUST)),
+    "requests": (AT_START,),
+    "input_tokens": (AT_START, AT_START_ADJUST),
+    "output_tokens": RULES,
+    "tokens": (AT_START, AT_START_ADJUST),
 }
 
 
 @st.composite
-def limits(draw: st.DrawFn, resource: str, fastness: int) -> Bucket:
+def limits(
+    draw: st.DrawFn,
+    resource: str,
+    fastness: int,
+    amounts_of: Sequence[Sequence[int]] = (REQUESTS, TOKEN_LIMITS),
+) -> Bucket:
     """One limit. A greater `fastness` makes the same depth refill so many times faster."""
     if resource == "requests per day":
         return Bucket("requests", draw(st.sampled_from(DAYS)), period_ms=86_400_000)
-    amounts, rules = LIMITS[resource]
+    amounts, rules = REQUESTS if resource == "requests" else TOKEN_LIMITS, LIMITS[resource]
     return Bucket(
         resource,
         draw(st.sampled_from(amounts)) * fastness,
@@ -164,7 +169,8 @@ def wire_of(books: Books, act: Act) -> Wire:
     match act.kind:
         case "enqueue":
             wait_ms, preferred = books.patience_ms[act.at % 3], ("", "", "k0", "k1")[act.at % 4]
-            return books.enqueue(process, **options, preferred=preferred, wait_ms=wait_ms)
+            most = 3 if act.at == 11 else 100_000
+            return books.enqueue(process, **options, preferred=preferred, wait_ms=wait_ms, max_queued=most)
         case "enqueue now":
             return books.enqueue(process, **options, wait_ms=0)
         case "settle":

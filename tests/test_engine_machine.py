@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from llm_fleet.embedded import PrivateServer
 from llm_fleet.engine.values import PoolLimits
+from tests.busy_stories import busy_pool, busy_story, play_busily
+from tests.lua_redis import MiniRedis
 from tests.oracle_pair import Pair
 from tests.oracle_stories import CALLS, MODEST, Act, acts, members, perform, pools
 from tests.pool_rig import FAKE, Rig, real_server
@@ -58,6 +62,16 @@ def test_2_oracle_agrees_with_whole_stories(pool: PoolLimits, fewer: bool, story
     for act in story:
         perform(pair, act)
     pair.compare_overview()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_2_oracle_agrees_where_much_waits(seed: int) -> None:
+    """They equal it where tenants wait in all bands, park, are backfilled, and wait longer than the aging time."""
+    random = Random(seed)
+    pair = Pair(Rig(MiniRedis()), members(busy_pool(random), random.random() < 0.3))
+    for act in busy_story(random, 80):
+        play_busily(pair, random, act)
+        pair.compare_overview()
 
 
 @pytest.fixture(scope="module")
