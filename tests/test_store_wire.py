@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from random import Random
 
 import pytest
 
@@ -215,3 +217,26 @@ async def test_a_pop_is_made_good_once(proxy: FaultProxy, open_store: Open) -> N
     proxy.cut()
     await store.call("RPUSH", "list", "entry")
     assert await waiting == ("list", "entry")
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_whatever_the_line_does_an_answer_is_that_of_its_question(
+    seed: int, proxy: FaultProxy, open_store: Open
+) -> None:
+    """Cuts anywhere, splits, stalls and cancelled tasks: calls fail or get what they asked for."""
+    chance, answered = Random(seed), Counter[bool]()
+    store = open_store(proxy.url, command_timeout_s=0.05, connect_timeout_s=0.05)
+
+    async def ask(number: int) -> None:
+        try:
+            async with asyncio.timeout(chance.choice([0.0, 0.001, 0.01, 5.0])):
+                answered[await store.call("ECHO", number) == str(number)] += 1
+        except (TimeoutError, CoordinationError):
+            pass
+
+    for number in range(40):
+        spoil = chance.choice([whole, byte_by_byte, cut_after(chance.randrange(40)), instead(b"")])
+        proxy.spoil = once(proxy, spoil)
+        await asyncio.gather(*(ask(100 * number + i) for i in range(chance.randrange(1, 20))))
+    assert answered[False] == 0
+    assert answered[True] > 20
