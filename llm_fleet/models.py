@@ -62,6 +62,12 @@ class Message:
     role: MessageRole
     content: Content
 
+    def __post_init__(self) -> None:
+        """A role may be given as its word, too; one that is not known is a `ValueError`."""
+        if self.role not in (known := tuple(MessageRole)):
+            raise ValueError(f"Message: role {self.role!r} must be one of {', '.join(known)}")
+        object.__setattr__(self, "role", MessageRole(self.role))
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
