@@ -72,6 +72,16 @@ async def test_a_cancelled_command_keeps_its_answer_to_itself(proxy: FaultProxy,
     assert (await last, proxy.connections) == ("last", 1)
 
 
+async def test_a_command_that_cannot_be_sent_takes_no_answer(proxy: FaultProxy, open_store: Open) -> None:
+    """What is no text and no number is the caller's mistake; the calls beside it get their answers."""
+    store = open_store(proxy.url)
+    await store.call("PING")
+    wrong = asyncio.gather(store.call("ECHO", None), store.call("ECHO", "\ud800"), return_exceptions=True)  # type: ignore[arg-type]
+    assert await all_of(store, 5) == [str(n) for n in range(5)]
+    assert [type(error) for error in await wrong] == [TypeError, UnicodeEncodeError]
+    assert proxy.connections == 1
+
+
 @pytest.mark.parametrize("count", [0, 1, 5, 6])
 async def test_a_cut_in_mid_answer_is_made_good_once(count: int, proxy: FaultProxy, open_store: Open) -> None:
     """A connection that was used before and is cut is replaced, and all that was on it asked again."""

@@ -167,9 +167,11 @@ class WaitingRoom:
         for waiter in list(self.asking.values()):
             if now >= max(waiter.deadline, waiter.created + ANSWER_GRACE_S):
                 self._give_up(waiter)
-        for waiter in self.everybody() if outage else ():
-            since = max(outage.since, waiter.created) if outage else now
-            if outage and now >= min(since + OUTAGE_LIMIT_S, waiter.deadline):
+        if outage is None:
+            return
+        for waiter in self.everybody():
+            since = max(outage.since, waiter.created)
+            if now >= min(since + OUTAGE_LIMIT_S, waiter.deadline):
                 self._lose(waiter, outage.error)
 
     def withdraw(self, waiter: Waiter) -> None:

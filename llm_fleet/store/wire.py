@@ -66,6 +66,7 @@ class Wire(asyncio.Protocol):
 
     def ask(self, command: Command, timeout_s: float) -> asyncio.Future[Any]:
         """Send a command; its answer, or what went wrong. Never blocks."""
+        packed = hiredis.pack_command(cast(Any, command))
         answer = self._loop.create_future()
         if not self.is_open:
             answer.set_exception(_again(self._failure or RedisConnectionError(CLOSED)))
@@ -75,7 +76,7 @@ class Wire(asyncio.Protocol):
         self._asked.append(_Asked(answer, deadline, str(command[0]), timeout_s))
         if self._watch is None or deadline < self._watch.when():
             self._watch_until(deadline)
-        self._write(hiredis.pack_command(cast(Any, command)), is_alone)
+        self._write(packed, is_alone)
         return answer
 
     def _write(self, data: bytes, is_alone: bool) -> None:
