@@ -68,8 +68,7 @@ class ClientPool:
             return
         async with self._shelf().loading:
             if not self._is_loaded:
-                await asyncio.to_thread(self.adapter.load)
-                self._is_loaded = True
+                await self._load_in_thread()
 
     @asynccontextmanager
     async def client(self, key_id: str) -> AsyncIterator[Any]:
@@ -146,6 +145,14 @@ class ClientPool:
                 shelf.abandon()
             elif loop.is_running():
                 loop.call_soon_threadsafe(shelf.close_soon)
+
+    async def _load_in_thread(self) -> None:
+        try:
+            await asyncio.to_thread(self.adapter.load)
+        except asyncio.CancelledError as error:
+            error.add_note(f"the SDK of {self.adapter.kind} was still being loaded")
+            raise
+        self._is_loaded = True
 
     def _learn(self, key_id: str, error: ProviderError) -> None:
         if error.status is not None:
