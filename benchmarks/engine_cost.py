@@ -1,159 +1,120 @@
-"""What the engine costs Redis: CPU per request life, and bytes per ticket (ENGINE.md §8).
-
-`python -m benchmarks.engine_cost [--rounds N] [--json]`: a private server; lives one at a time and
-in batches through the scripts alone, from `INFO commandstats`, beside a bare `EVALSHA return 1`
-of the same run. Read the figures as ratios: they are those of this machine, now.
-"""
+"""What the scripts cost Redis: CPU per request life alone and in batches, memory, the longest step."""
 
 from __future__ import annotations
 
-import argparse
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+import time
 
 import redis
 
-from llm_fleet.embedded import PrivateServer
-from llm_fleet.engine.keys import PoolKeys
-from llm_fleet.engine.registration import Known, keyset_hash, offer
-from llm_fleet.engine.scripts import load_script
-from llm_fleet.engine.values import Bucket, DomainLimits, LaneLimits, PoolLimits
+from .engine_report import Figure, Section
+from .engine_rig import PROCESS, ScriptPool, best_of, per_step_us, pool_limits
 
-BATCHES = (1, 8, 32)
-TICKETS = 2_000
-PROCESS = "benchmark"
+__all__ = ["measure_cost", "measure_dropping", "measure_memory"]
 
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """CPU per life in µs, and Redis commands per life, for lives in batches of this size."""
-
-    batch: int
-    us_per_life: float
-    commands_per_life: float
-
-
-def pool_limits(keys: int, requests_per_minute: int) -> PoolLimits:
-    """Three resources for each of the keys."""
-    buckets = (
-        Bucket("requests", requests_per_minute),
-        Bucket("input_tokens", 10**9, rule="at_start_adjust"),
-        Bucket("output_tokens", 10**9, rule="as_produced"),
-    )
-    domains = tuple(DomainLimits(f"account-{i}", (LaneLimits("*", buckets),)) for i in range(keys))
-    return PoolLimits("p", tuple((f"key-{i}", (f"account-{i}",)) for i in range(keys)), domains)
-
-
-class Caller:
-    """Calls the scripts of one pool as one process."""
-
-    def __init__(self, client: redis.Redis, limits: PoolLimits) -> None:
-        self.client, self._keys, self._keyset = client, PoolKeys("cost", "p"), keyset_hash(limits)
-        register, step = load_script("pool_register"), load_script("pool_step")
-        arguments = [PROCESS, "epoch", self._keys.mailboxes, offer(limits, Known(), 15.0, [])]
-        client.eval(register.source, 6, *self._keys.all(), *arguments)
-        self._sha, self._made = client.script_load(step.source), 0
-
-    def step(self, operations: Sequence[Any]) -> list[Any]:
-        """The results of one step."""
-        wire = json.dumps(operations, separators=(",", ":"))
-        arguments = [PROCESS, "epoch", self._keys.mailboxes, 0, wire]
-        results: list[Any] = json.loads(self.client.evalsha(self._sha, 6, *self._keys.all(), *arguments))[3]
-        return results
-
-    def enqueues(self, count: int) -> list[list[Any]]:
-        """So many enqueues under new ids."""
-        self._made += count
-        need = [self._keyset, "*", 100, 4096, 600_000, "normal", "default", "", "", 100_000]
-        return [["e", f"{PROCESS}-{self._made - i:x}", *need] for i in range(count)]
-
-
-def settles(enqueues: Sequence[list[Any]], round_number: int) -> list[list[Any]]:
-    """The ends of these, with outputs that vary."""
-    outputs = [100 + 37 * (round_number + i) % 150 for i in range(len(enqueues))]
-    return [["s", wire[1], 95, output, -1, 0] for wire, output in zip(enqueues, outputs, strict=True)]
-
-
-def live(caller: Caller, batch: int, rounds: int) -> int:
-    """So many lives; settles ride with the next enqueues, but one at a time each goes alone."""
-    before: list[list[Any]] = []
-    for i in range(rounds):
-        asked = caller.enqueues(batch)
-        if batch == 1:
-            caller.step(before)
-            before = []
-        results = caller.step([*before, *asked])
-        assert {result[0] for result in results} <= {"g", "s"}
-        before = settles(asked, i)
-    caller.step(before)
-    return batch * rounds
-
-
-def evalsha_us(client: redis.Redis) -> tuple[float, float, float]:
-    """CPU of all EVALSHA since the last reset, their number, and that of all commands."""
-    stats = client.info("commandstats")
-    own = stats.get("cmdstat_evalsha", {"usec": 0, "calls": 0})
-    return own["usec"], own["calls"], sum(stat["calls"] for stat in stats.values())
+BATCHES = (1, 8, 32, 128)
+TARGETS_US = {1: 60, 8: 25, 32: 25, 128: 25}
+BEAT_S = 1.0
+LONGEST_PAUSE_MS = 250
+PATIENCE_S = 120.0
 
 
 def bare_us(client: redis.Redis, calls: int) -> float:
     """CPU of a script that does nothing."""
     sha = client.script_load("return 1")
-    client.config_resetstat()
-    for _ in range(calls):
-        client.evalsha(sha, 0)
-    spent, counted, _ = evalsha_us(client)
-    return spent / counted
+
+    def call() -> int:
+        for _ in range(calls):
+            client.evalsha(sha, 0)
+        return calls
+
+    return best_of(client, 3, call)
 
 
-def costs(client: redis.Redis, keys: int, rounds: int) -> list[Cost]:
-    """What lives cost that never wait, one at a time and in batches."""
-    found = []
+def life_us(pool: ScriptPool, batch: int, lives: int) -> float:
+    """CPU of a life that never waits, in steps of so many."""
+    rounds = max(6, lives // batch)
+    pool.live(batch, max(3, 60 // batch))
+    return best_of(pool.client, 5, lambda: pool.live(batch, rounds))
+
+
+def commands_per_life(pool: ScriptPool, batch: int) -> float:
+    """Redis commands of a life: the calls of the scripts, and what these call."""
+    pool.client.config_resetstat()
+    lives = pool.live(batch, 40)
+    stats = pool.client.info("commandstats")
+    return round(sum(stat["calls"] for stat in stats.values()) / lives, 2)
+
+
+def measure_cost(client: redis.Redis, *, is_quick: bool) -> Section:
+    """Lives one at a time and in batches, beside a script that does nothing."""
+    bare, lives = bare_us(client, 300 if is_quick else 3_000), 60 if is_quick else 1_000
+    figures = [Figure("Redis CPU of `EVALSHA return 1`", bare, "µs")]
+    batches = []
     for batch in BATCHES:
-        client.flushall()
-        caller = Caller(client, pool_limits(keys, 10**8))
-        live(caller, batch, 60 // batch + 1)
-        client.config_resetstat()
-        lives = live(caller, batch, max(20, rounds // batch))
-        spent, _, commands = evalsha_us(client)
-        found.append(Cost(batch, round(spent / lives, 1), round(commands / lives, 2)))
-    return found
+        pool = ScriptPool(client, pool_limits())
+        cost = life_us(pool, batch, lives)
+        commands = commands_per_life(pool, batch)
+        name = (
+            "Redis CPU per life, one at a time" if batch == 1 else f"Redis CPU per life, batches of {batch}"
+        )
+        figures.append(Figure(name, cost, "µs", ("≤", TARGETS_US[batch])))
+        batches.append({"x": batch, "us": cost, "times_bare": round(cost / bare, 1), "commands": commands})
+    return Section(figures, {"batches": {"bare_us": bare, "lives": batches}})
 
 
-def bytes_each(client: redis.Redis, keys: int, requests_per_minute: int) -> int:
-    """Redis memory per ticket of a crowd that is granted, or has to wait."""
-    client.flushall()
-    caller = Caller(client, replace(pool_limits(keys, requests_per_minute)))
-    before = client.info("memory")["used_memory"]
-    for _ in range(TICKETS // 100):
-        caller.step(caller.enqueues(100))
-    return int((client.info("memory")["used_memory"] - before) / TICKETS)
+def bytes_each(client: redis.Redis, count: int, *, slots: int) -> tuple[float, float]:
+    """Bytes per ticket of a crowd that is granted, or (few slots) has to wait: of the keys, of the server."""
+    pool = ScriptPool(client, pool_limits(slots=slots))
+    pool.step(pool.enqueues(8))
+    keys, server = pool.bytes_used(), client.info("memory")["used_memory"]
+    for _ in range(count // 100):
+        pool.step(pool.enqueues(100))
+    used = client.info("memory")["used_memory"] - server
+    return round((pool.bytes_used() - keys) / count, 1), round(used / count, 1)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, and print a table or JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=2_000, help="lives per batch size")
-    parser.add_argument("--keys", type=int, default=4)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
-    with PrivateServer.start() as server, redis.Redis.from_url(server.url) as client:
-        bare = round(bare_us(client, 3_000), 2)
-        found = costs(client, options.keys, options.rounds)
-        lease, waiting = bytes_each(client, options.keys, 10**8), bytes_each(client, options.keys, 1)
-    if options.json:
-        batches = {cost.batch: {"us": cost.us_per_life, "commands": cost.commands_per_life} for cost in found}
-        print(json.dumps({"bare_us": bare, "lives": batches, "lease_bytes": lease, "queued_bytes": waiting}))
-        return
-    print(f"bare EVALSHA return 1: {bare} µs; {options.keys} keys, 3 resources")
-    print(f"{'batch':>6} {'µs per life':>12} {'times bare':>11} {'commands per life':>18}")
-    for cost in found:
-        ratio = cost.us_per_life / bare
-        print(f"{cost.batch:>6} {cost.us_per_life:>12} {ratio:>11.1f} {cost.commands_per_life:>18}")
-    print(f"bytes per lease {lease}, per queued ticket {waiting}")
+def measure_memory(client: redis.Redis, *, is_quick: bool) -> Section:
+    """What a queued ticket takes, and what a lease."""
+    count = 1_000 if is_quick else 10_000
+    lease, lease_server = bytes_each(client, count, slots=0)
+    queued, queued_server = bytes_each(client, count, slots=1)
+    return Section(
+        [
+            Figure("memory per queued ticket", queued, "B", ("≤", 450)),
+            Figure("memory per queued ticket, by used_memory", queued_server, "B"),
+            Figure("memory per lease", lease, "B", ("≤", 300)),
+            Figure("memory per lease, by used_memory", lease_server, "B"),
+        ]
+    )
 
 
-if __name__ == "__main__":
-    main()
+def measure_dropping(client: redis.Redis, *, is_quick: bool) -> Section:
+    """A process with many queued tickets is gone: the longest step while its tickets are dropped."""
+    count = 2_000 if is_quick else 50_000
+    pool = ScriptPool(client, pool_limits(slots=1), PROCESS, "dead")
+    pool.step(pool.enqueues(4))
+    pool.queue_up(count, "dead")
+    costs, started = drop(pool)
+    worst, seconds = round(max(costs) / 1000, 2), round(time.monotonic() - started, 1)
+    return Section(
+        [
+            Figure(f"longest step while {count:,} tickets of a dead process go", worst, "ms", ("≤", 5)),
+            Figure("steps in which they go", len(costs)),
+            Figure("seconds from the death to the last of them", seconds, "s"),
+        ],
+        {"dropping": {"steps": len(costs), "worst_ms": worst, "seconds": seconds}},
+    )
+
+
+def drop(pool: ScriptPool) -> tuple[list[float], float]:
+    """Step as a process does that is told when to call, and beats, until nothing of the dead waits."""
+    costs: list[float] = []
+    started = beaten = time.monotonic()
+    while pool.waiting() and time.monotonic() < started + PATIENCE_S:
+        is_due = time.monotonic() >= beaten + BEAT_S
+        beaten = time.monotonic() if is_due else beaten
+        spent, answer = per_step_us(pool, [["h", []]] if is_due else [])
+        costs.append(spent)
+        time.sleep(min([LONGEST_PAUSE_MS, *(wake[2] for wake in answer.wakes)]) / 1000)
+    assert not pool.waiting(), "a dead process kept its tickets"
+    return costs, started

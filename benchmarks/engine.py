@@ -1,0 +1,92 @@
+"""What the engine costs and reaches: against its targets (ENGINE.md §8), and against bare redis-py.
+
+A private server, processes of their own, everything in one run: read the figures as ratios, they
+are those of this machine, now. One part at a time: --only cost,speed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import redis
+
+from benchmarks.engine_cost import measure_cost, measure_dropping, measure_memory
+from benchmarks.engine_curves import measure_keys, measure_processes, measure_queue
+from benchmarks.engine_report import Section, environment, table
+from benchmarks.engine_rig import open_server
+from benchmarks.engine_speed import measure_day, measure_speed, measure_waking
+
+Part = Callable[[str, redis.Redis, bool], Section]
+
+
+def scripts_only(measure: Callable[..., Section]) -> Part:
+    """A part that needs no process of its own."""
+    return lambda url, client, is_quick: measure(client, is_quick=is_quick)
+
+
+def with_processes(measure: Callable[..., Section]) -> Part:
+    """A part that starts processes."""
+    return lambda url, client, is_quick: measure(url, client, is_quick=is_quick)
+
+
+PARTS: dict[str, Part] = {
+    "cost": scripts_only(measure_cost),
+    "speed": with_processes(measure_speed),
+    "waking": with_processes(measure_waking),
+    "day": with_processes(measure_day),
+    "memory": scripts_only(measure_memory),
+    "keys": scripts_only(measure_keys),
+    "queue": scripts_only(measure_queue),
+    "processes": scripts_only(measure_processes),
+    "dropping": scripts_only(measure_dropping),
+}
+
+
+def parts_in(text: str) -> list[str]:
+    """The parts named in "cost,speed"."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in PARTS]:
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: there are {', '.join(PARTS)}")
+    return names
+
+
+def run(names: Sequence[str], *, is_quick: bool) -> dict[str, Any]:
+    """Carry the parts out; what they found."""
+    figures, data = [], {}
+    with open_server() as (server, client):
+        found = environment(client)
+        for name in names:
+            print(f"benchmark: {name} …", file=sys.stderr, flush=True)
+            section = PARTS[name](server.url, client, is_quick)
+            figures += section.figures
+            data |= section.data
+    return {"environment": found, "is_quick": is_quick, "figures": figures, "data": data}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, and print a table or JSON."""
+    parser = argparse.ArgumentParser(prog="engine.py", description=__doc__)
+    parser.add_argument("--only", type=parts_in, default=list(PARTS), help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--quick", action="store_true", help="small and rough: whether it runs at all")
+    parser.add_argument("--json", action="store_true", help="one object on standard output")
+    options = parser.parse_args(arguments)
+    found = run(options.only, is_quick=options.quick)
+    if options.json:
+        figures = [figure.to_json() for figure in found["figures"]]
+        print(json.dumps({**found, "figures": figures}, indent=1, ensure_ascii=False))
+        return
+    print(", ".join(f"{name} {value}" for name, value in found["environment"].items()))
+    print("4 keys with 3 resources each, never blocked, where nothing else is said\n")
+    print(table(found["figures"]))
+
+
+if __name__ == "__main__":
+    main()

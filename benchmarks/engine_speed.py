@@ -1,0 +1,225 @@
+"""The engine under load from processes of their own: speed, client CPU, wake-ups, a burst of a day."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import redis
+
+from .engine_report import Figure, Section
+from .engine_rig import ScriptPool, pool_limits, script_us, settle
+from .engine_worker import LIST
+
+__all__ = ["crew", "measure_day", "measure_speed", "measure_waking"]
+
+Json = dict[str, Any]
+ROOT = Path(__file__).parent.parent
+LOADS = ("evalsha", "life", "ping", "acquire")
+PROCESSES, TASKS = 2, 32
+BURST, DAILY = 2_000, 100
+PAUSE_S = 0.002
+UNTIL_BLOCKED_S = 0.02
+PATIENCE_S = 10.0
+
+
+class Worker:
+    """A process that carries out jobs."""
+
+    def __init__(self, url: str) -> None:
+        command = [sys.executable, "-m", "benchmarks.engine_worker", url]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
+
+    def begin(self, do: str, **job: Any) -> None:
+        """Give it a job."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"do": do, **job}) + "\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> Json:
+        """What came of the job."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("a worker of the benchmark died; its own words are above")
+        found: Json = json.loads(line)
+        return found
+
+    def stop(self) -> None:
+        self._process.communicate(timeout=10)
+
+
+@contextmanager
+def crew(url: str, count: int) -> Iterator[list[Worker]]:
+    """So many workers."""
+    workers = [Worker(url) for _ in range(count)]
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            worker.stop()
+
+
+def all_do(workers: Sequence[Worker], do: str, **job: Any) -> list[Json]:
+    """The same job for all at once; what came of it."""
+    for worker in workers:
+        worker.begin(do, **job)
+    return [worker.answer() for worker in workers]
+
+
+def rate_of(answers: Sequence[Json]) -> tuple[float, float]:
+    """Per second of all together, and client CPU in µs of each."""
+    count = sum(answer["count"] for answer in answers)
+    return (
+        count / max(answer["seconds"] for answer in answers),
+        sum(answer["cpu_s"] for answer in answers) / count * 1e6,
+    )
+
+
+def steps_per_life(client: redis.Redis, workers: Sequence[Worker], tasks: int, seconds: float) -> float:
+    """Calls of the script per life."""
+    client.config_resetstat()
+    answers = all_do(workers, "life", seconds=seconds, tasks=tasks)
+    calls = client.info("commandstats")["cmdstat_evalsha"]["calls"]
+    return round(calls / sum(answer["count"] for answer in answers), 3)
+
+
+def measure_speed(url: str, client: redis.Redis, *, is_quick: bool) -> Section:
+    """Lives and acquires per second against bare calls of redis-py, in turns of the same run."""
+    turns, seconds = (2, 0.2) if is_quick else (7, 1.0)
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in LOADS}
+    client.flushall()
+    with crew(url, PROCESSES) as workers:
+        all_do(workers, "open", limits={})
+        for name in LOADS:
+            all_do(workers, name, seconds=seconds / 4, tasks=TASKS)
+        for _ in range(turns):
+            for name in LOADS:
+                found[name].append(rate_of(all_do(workers, name, seconds=seconds, tasks=TASKS)))
+        together = steps_per_life(client, workers, TASKS, seconds)
+        alone = steps_per_life(client, workers[:1], 1, seconds)
+        all_do(workers, "close")
+    figures = speed_figures(found)
+    figures.append(Figure("steps per life, 2 processes x 32 tasks", together, "", ("≤", 2.0)))
+    figures.append(Figure("steps per life, one task alone", alone, "", ("≤", 2.0)))
+    return Section(
+        figures, {"speed": {name: [round(rate) for rate, _ in rates] for name, rates in found.items()}}
+    )
+
+
+def speed_figures(found: dict[str, list[tuple[float, float]]]) -> list[Figure]:
+    """Medians, and medians of the ratios of each turn."""
+
+    def ratio(name: str, at: int) -> float:
+        pairs = zip(found[name], found["evalsha"], strict=True)
+        return round(median(mine[at] / bare[at] for mine, bare in pairs), 2)
+
+    def middle(name: str, at: int) -> float:
+        return round(median(turn[at] for turn in found[name]))
+
+    return [
+        Figure("lives/s, 2 processes x 32 tasks", middle("life", 0), "/s"),
+        Figure("acquires/s (without settle)", middle("acquire", 0), "/s"),
+        Figure("bare redis-py `EVALSHA return 1`/s", middle("evalsha", 0), "/s"),
+        Figure("bare redis-py PING/s", middle("ping", 0), "/s"),
+        Figure("lives/s against bare EVALSHA/s", ratio("life", 0), "x", ("≥", 0.8)),
+        Figure("acquires/s against bare EVALSHA/s", ratio("acquire", 0), "x"),
+        Figure("client CPU per life", middle("life", 1), "µs"),
+        Figure("client CPU per bare EVALSHA call", middle("evalsha", 1), "µs"),
+        Figure("client CPU per life against one bare EVALSHA", ratio("life", 1), "x", ("≤", 1.0)),
+    ]
+
+
+class Slot:
+    """The only slot of a pool, which this process takes and gives."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._pool = ScriptPool(client, pool_limits(1, slots=1))
+
+    def take(self) -> str:
+        """Wait for the slot; gives the lease's id."""
+        asked = self._pool.enqueues(1)
+        if self._pool.step(asked).results[0][0] == "q":
+            self._pool.client.blpop([self._pool.keys.mailbox("bench")], timeout=5)
+        return str(asked[0][1])
+
+    def wait_for_queue(self) -> None:
+        until = time.monotonic() + PATIENCE_S
+        while not self._pool.waiting():
+            assert time.monotonic() < until, "nobody queues for the slot"
+            time.sleep(PAUSE_S)
+
+    def give(self, lease: str) -> float:
+        """Give it to who waits; when that began."""
+        at = time.monotonic()
+        answer = self._pool.step([settle(lease)])
+        assert answer.results[0] == ["s", "s"], answer
+        return at
+
+
+def wake_up(slot: Slot, worker: Worker) -> float:
+    """Seconds from a step whose pump pushes a grant to the task that had waited for it."""
+    lease = slot.take()
+    worker.begin("grant")
+    slot.wait_for_queue()
+    time.sleep(PAUSE_S)
+    began = slot.give(lease)
+    return float(worker.answer()["at"]) - began
+
+
+def bare_pop(client: redis.Redis, worker: Worker) -> float:
+    """Seconds from an LPUSH to the task that had waited in BLPOP."""
+    worker.begin("pop")
+    time.sleep(UNTIL_BLOCKED_S)
+    began = time.monotonic()
+    client.lpush(LIST, "x")
+    return float(worker.answer()["at"]) - began
+
+
+def measure_waking(url: str, client: redis.Redis, *, is_quick: bool) -> Section:
+    """From the push to the waiting task, in turns with a bare LPUSH → BLPOP of redis-py."""
+    turns, slot = 20 if is_quick else 300, Slot(client)
+    with crew(url, 1) as (worker,):
+        all_do([worker], "open", limits={"keys": 1, "slots": 1})
+        wake_up(slot, worker)
+        client.config_resetstat()
+        pairs = [(wake_up(slot, worker), bare_pop(client, worker)) for _ in range(turns)]
+        step_us = script_us(client) / client.info("commandstats")["cmdstat_evalsha"]["calls"]
+        all_do([worker], "close")
+    ours, bare = ([round(pair[i] * 1e6) for pair in pairs] for i in range(2))
+    after_push = max(0.0, median(ours) - step_us)
+    return Section(
+        [
+            Figure("wake-up, p50, with the whole step that pushes", median(ours), "µs"),
+            Figure("wake-up, p95, with the whole step that pushes", quantiles(ours, n=20)[18], "µs"),
+            Figure("bare LPUSH → BLPOP, p50", median(bare), "µs"),
+            Figure("bare LPUSH → BLPOP, p95", quantiles(bare, n=20)[18], "µs"),
+            Figure("Redis CPU of such a step", round(step_us), "µs"),
+            Figure(
+                "wake-up after the push against bare, p50", round(after_push / median(bare), 2), "x", ("≤", 2)
+            ),
+        ],
+        {"waking": {"ours_us": sorted(ours), "bare_us": sorted(bare), "step_us": round(step_us, 1)}},
+    )
+
+
+def measure_day(url: str, client: redis.Redis, *, is_quick: bool) -> Section:
+    """A limit of a day, jitter 0, and a burst far above it from four processes that do not wait."""
+    processes, count = (2, 200) if is_quick else (4, BURST)
+    client.flushall()
+    with crew(url, processes) as workers:
+        all_do(workers, "open", limits={"day": True})
+        answers = all_do(workers, "burst", count=count // processes)
+        all_do(workers, "close")
+    granted = sum(answer["granted"] for answer in answers)
+    name = f"granted of a burst of {count:,} from {processes} processes, {DAILY} requests a day"
+    return Section([Figure(name, granted, "", ("=", DAILY))])
