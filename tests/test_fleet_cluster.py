@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+
+import pytest
 
 from llm_fleet.engine.fleet import Fleet
 from llm_fleet.engine.lease import Lease
@@ -94,26 +96,33 @@ async def test_a_killed_process_blocks_nobody(cluster: Cluster, namespace: str) 
         dead.communicate()
 
 
-async def test_a_pool_moves_to_another_node_under_load(cluster: Cluster, namespace: str) -> None:
+@pytest.mark.parametrize("move", [Cluster.move, Cluster.move_at_once])
+async def test_a_pool_moves_to_another_node_under_load(
+    move: Callable[[Cluster, str, int], None], cluster: Cluster, namespace: str
+) -> None:
     """While a pool's slot migrates no call fails, and no request is granted beyond the limit."""
     name = spread(cluster, namespace)[0]
-    pool, granted = replace(limits(requests(400, burst_ms=60_000), slots=8), pool=name), 0
+    pool, granted, moved = replace(limits(requests(1000), slots=8), pool=name), 0, asyncio.Event()
     async with member(cluster, namespace, pool) as fleet:
 
-        async def live() -> None:
+        async def live(until: asyncio.Event, timeout_s: float) -> None:
             nonlocal granted
-            while isinstance(lease := await take(fleet, name, timeout_s=0.0 if granted > 380 else 10), Lease):
+            while not until.is_set() and isinstance(
+                lease := await take(fleet, name, timeout_s=timeout_s), Lease
+            ):
                 granted += 1
                 await asyncio.sleep(0.005)
                 lease.settle(Settlement(10, 10))
 
         started = time.monotonic()
-        lives = [asyncio.create_task(live()) for _ in range(16)]
+        lives = [asyncio.create_task(live(moved, 20)) for _ in range(16)]
         for to in (1, 2, 0):
             await asyncio.sleep(0.1)
-            await asyncio.to_thread(cluster.move, tag(namespace, name), to)
+            await asyncio.to_thread(move, cluster, tag(namespace, name), to)
+        moved.set()
         await asyncio.gather(*lives)
-        assert 400 <= granted <= 400 + 1 + (time.monotonic() - started) * 400 / 60
+        await asyncio.gather(*(live(asyncio.Event(), 0) for _ in range(8)))
+        assert 1000 <= granted <= 1000 + 1 + (time.monotonic() - started) * 1000 / 60
     assert cluster.owner(tag(namespace, name)) == 0
 
 
