@@ -13,6 +13,7 @@ from .client import Estimates, InputCounter, Leases, LLMClient, endpoint
 from .config import FleetConfig, ProviderConfig, RateLimitConfig, load_config
 from .embedded import SharedServer
 from .engine.domains import fleet_limits, pool_limits
+from .engine.explain import Explanation
 from .engine.fleet import Fleet
 from .errors import ConfigError, ManagerClosed
 from .middleware.logging import Logging
@@ -176,6 +177,16 @@ class LLMManager:
             CoordinationError: Redis does not answer.
         """
         return await self.fleet.status()
+
+    async def explain(self, ticket: str) -> Explanation:
+        """What a ticket of the fleet waits for and when it is expected to go, what it holds, how it ended.
+
+        `why` says it in a sentence; an id that no pool knows has the state `unknown`.
+
+        Raises:
+            CoordinationError: Redis does not answer.
+        """
+        return await self.fleet.explain(ticket)
 
     def health(self) -> dict[str, Any]:
         """For probes: `live` (never depends on Redis), `ready`, and `reasons` where it is not ready.

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from ..errors import ConfigError, ManagerClosed
 from ..store import Store, StoreOptions
+from .explain import Explanation, explain_ticket, find_ticket
 from .heartbeat import Heartbeat, beat
 from .keys import PoolKeys
 from .lease import Lease
@@ -171,6 +172,14 @@ class Fleet:
         status: dict[str, Any] = await runtime.io.run(lambda: read_fleet(runtime.store, self._keys.values()))
         return status
 
+    async def explain(self, ticket: str) -> Explanation:
+        """What a ticket waits for and when it is expected to go, what it holds, or how it ended.
+
+        Raises:
+            CoordinationError: Redis does not answer.
+        """
+        return await self.run(lambda store: find_ticket(store, self._keys.values(), ticket))
+
     async def close(self) -> None:
         """Cancel who waits, settle what is known, leave the fleet. Twice is once."""
         runtime, self._runtime, self._is_closed = self._runtime, None, True
@@ -213,3 +222,8 @@ class FleetPool:
         runtime = self._fleet.runtime()
         keys = runtime.desks[self.name].keys
         await runtime.io.run(lambda: resume_key(runtime.store, keys, key_id))
+
+    async def explain(self, ticket: str) -> Explanation:
+        """`Fleet.explain`, of this pool alone."""
+        keys = self._fleet.runtime().desks[self.name].keys
+        return await self._fleet.run(lambda store: explain_ticket(store, keys, ticket))

@@ -11,6 +11,7 @@ from typing import Any
 from .. import manager as asynchronous
 from ..chain import Middleware
 from ..config import RateLimitConfig
+from ..engine.explain import Explanation
 from ..models import LLMProvider
 from .client import LLMClient
 from .running import finish, run
@@ -75,6 +76,11 @@ class LLMManager:
         """The whole fleet, from Redis."""
         self._use()
         return run(self._manager.fleet_status())
+
+    def explain(self, ticket: str) -> Explanation:
+        """What a ticket of the fleet waits for and when it is expected to go, what it holds, how it ended."""
+        self._use()
+        return run(self._manager.explain(ticket))
 
     def close(self) -> None:
         """End waits, settle what is known, close every connection. Twice is once."""

@@ -1,0 +1,67 @@
+-- lib/explain_ahead: which waiting tickets are expected to go before one: those of its flow that came before
+-- it, of the other flows of its band what their tags let go first, of higher bands all, of aged lower bands
+-- their turns, of other queues that use the same accounts those that came before it. Nobody else is
+-- expected to arrive. Reads, changes nothing.
+
+local work_ahead
+do
+    local AGED_TURN = 7            -- as lib/bands has it
+
+    -- Of the tickets of higher bands those that go before the one that needs so many turns of aged bands: all, but
+    -- for every eighth grant from when its band has aged. Then how many turns there are until then.
+    local function higher_before(queue, band, sums, needed, time_of)
+        local _, aged_in = band_sums(queue, band)
+        local time = sums.waiting > 0 and aged_in and time_of(sums) or 0
+        if time == 0 or aged_in >= time then
+            return sums, 0
+        end
+        local before = math.floor(sums.waiting * aged_in / time) - (aged_in == 0 and queue[TURN] or 0)
+        local some = no_tickets()
+        add_sums(some, sums, math.max(0, math.min(sums.waiting, before + AGED_TURN * needed)))
+        return some, math.floor((some.waiting - before) / AGED_TURN)
+    end
+
+    -- Of the tickets of lower bands that will have aged by then: all, and those that came before the ticket.
+    local function aged_lower(queue, ticket, time)
+        local sums, older = no_tickets(), 0
+        for lower = ticket.band + 1, 2 do
+            local theirs, aged_in = band_sums(queue, lower)
+            if theirs.waiting > 0 and aged_in <= time then
+                add_sums(sums, theirs, theirs.waiting)
+                for _, flow in ipairs(flows_in(queue, lower)) do
+                    local _, count = lines_before(flow, ticket)
+                    older = older + count
+                end
+                sums.aged_in = math.min(sums.aged_in or aged_in, aged_in)
+            end
+        end
+        return sums, older
+    end
+
+    -- What is expected to be granted before a ticket: {own, mates, higher, lower} are sums, `time_of` tells in
+    -- what time sums are carried.
+    function work_ahead(ticket, flow, time_of)
+        local queue, own = flow.queue, own_sums(flow, ticket)
+        local mates, above, lower = mates_before(ticket, flow, own), no_tickets(), no_tickets()
+        for band = 0, ticket.band - 1 do
+            local theirs = band_sums(queue, band)
+            add_sums(above, theirs, theirs.waiting)
+        end
+        local all, count = no_tickets(), own.waiting + mates.waiting
+        for _, part in ipairs({ own, mates, above }) do
+            add_sums(all, part, part.waiting)
+        end
+        local time = time_of(all)
+        local aged, older = aged_lower(queue, ticket, time)
+        local higher, turns = higher_before(queue, ticket.band, above, older + count + 1, time_of)
+        if aged.waiting > 0 then
+            local used, share = math.min(older, turns), aged.aged_in > 0 and 1 - aged.aged_in / time or 1
+            local rest = math.max(0, count - turns + used) * share
+            if higher.waiting == 0 and aged.aged_in == 0 then
+                rest = rest + queue[TURN]
+            end
+            add_sums(lower, aged, math.min(aged.waiting, used + math.floor(rest / AGED_TURN)))
+        end
+        return { own = own, mates = mates, higher = higher, lower = lower }
+    end
+end

@@ -1,0 +1,95 @@
+-- lib/explain_start: when a waiting ticket is expected to be granted, and what it waits for until then.
+-- Of the head of its queue that is certain, of the others projected (lib/explain_supply). Changes nothing.
+
+local start_of
+do
+    -- What the head of a queue waits for: heads that came before it have reserved what they need.
+    local function head_verdict(ticket)
+        local earlier = {}
+        for _, name in ipairs(queue_names()) do
+            local flow = name ~= ticket.queue and next_flow(queue_of(name))
+            local head = flow and flow.order < ticket.order and find_ticket(flow.id)
+            earlier[#earlier + 1] = head or nil
+        end
+        table.sort(earlier, function(a, b)
+            return a.order < b.order
+        end)
+        for _, head in ipairs(earlier) do
+            local verdict, is_own = judge(head)
+            if verdict.choice and verdict.wait > 0 and not verdict.refusal and not is_own then
+                reserve(head, verdict)
+            end
+        end
+        return judge(ticket)
+    end
+
+    -- What binds in a projection, in amounts; `level` is of all the accounts together.
+    local function binding_view(binding, is_own)
+        local supply, level, limit, domains = binding.supply, 0, 0, {}
+        for i, source in ipairs(supply.sources) do
+            level, limit = level + source.bucket.level - source.bucket.held, limit + supply.shape.rate
+            domains[i] = source.domain
+        end
+        return { resource = supply.shape.code, tick_ms = supply.shape.tick, level = math.floor(level / supply.shape.unit),
+            need = math.ceil(binding.need / supply.shape.unit), ahead = math.ceil(binding.ahead / supply.shape.unit),
+            limit = limit, domains = domains, is_tenants = is_own }
+    end
+
+    local function verdict_view(verdict, is_own)
+        local wait, resource, key, need, level, most, tick = binding_of(verdict)
+        return { resource = resource, tick_ms = tick, need = need, level = level, limit = most, ahead = 0, key = key,
+            domains = verdict.choice and domains_in(verdict.choice.domains) or {}, is_tenants = is_own }, wait
+    end
+
+    -- As the head: the verdict of its queue.
+    local function as_head(ticket, view)
+        local verdict, is_own = head_verdict(ticket)
+        local binding, wait = verdict_view(verdict, is_own)
+        view.refusal, view.binding, view.start_ms = verdict.refusal, binding, wait >= 0 and wait or nil
+        view.is_exact, view.waits_for_slot = true, binding.resource == "concurrency"
+    end
+
+    -- Behind others: the work ahead, carried by the keys and by what its tenant may take.
+    local function as_later(ticket, flow, view)
+        local lane, own = string.match(ticket.queue, "^(.*)|[^|]+$"), tenant_choice(ticket)
+        local plan, others = plan_of(choices_of(ticket.queue), ticket), others_before(ticket)
+        local function part(sums)
+            return { sums = sums, lane = lane, is_same = true }
+        end
+        local ahead = work_ahead(ticket, flow, function(sums)
+            return (carry(plan, { part(sums) }, ticket))
+        end)
+        local work = { part(ahead.own), part(ahead.mates), part(ahead.higher), part(ahead.lower), unpack(others) }
+        local start, binding = carry(plan, work, ticket)
+        local is_own = false
+        if own then
+            local its_start, its_binding = carry(plan_of({ own }, ticket), { part(ahead.own) }, ticket)
+            if its_start > start then
+                start, binding, is_own = its_start, its_binding, true
+            end
+        end
+        view.ahead, view.others = { own = ahead.own.waiting, tenants = ahead.mates.waiting,
+            higher = ahead.higher.waiting, lower = ahead.lower.waiting }, 0
+        for _, other in ipairs(others) do
+            view.others = view.others + other.sums.waiting
+        end
+        view.position = ahead.own.waiting + ahead.mates.waiting + ahead.higher.waiting + ahead.lower.waiting
+        view.waits_for_slot = plan.slots <= view.position
+        view.start_ms, view.opens_ms = start < NEVER and start or nil, plan.opens < NEVER and plan.opens or nil
+        view.binding = binding and binding_view(binding, is_own) or nil
+    end
+
+    -- Fills a view of a waiting ticket in.
+    function start_of(ticket, view)
+        local queue = queue_of(ticket.queue)
+        local flow, head = complete(flow_of(queue, ticket.band, ticket.tenant)), next_flow(queue)
+        local verdict = judge(ticket)
+        if verdict.refusal then
+            view.refusal, view.binding = verdict.refusal, verdict_view(verdict, verdict.choice and verdict.choice.key == "")
+        elseif head and head.id == ticket.id then
+            as_head(ticket, view)
+        else
+            as_later(ticket, flow, view)
+        end
+    end
+end

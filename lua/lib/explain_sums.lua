@@ -1,0 +1,76 @@
+-- lib/explain_sums: sums over waiting tickets: {waiting, input, output, predicted}. Reads, changes nothing.
+
+local no_tickets, add_sums, flows_in, band_sums, lines_before, own_sums
+do
+    local FLOWS, LINES = 1000, 1000  -- most that are looked at
+    local EXACTLY = 2000             -- tickets of a flow of which each one counts: more are summed in proportion
+
+    function no_tickets()
+        return { waiting = 0, input = 0, output = 0, predicted = 0 }
+    end
+
+    -- Adds a number of the tickets of a flow to sums, each as large as their mean.
+    function add_sums(sums, flow, count)
+        local share = count / math.max(1, flow.waiting)
+        sums.waiting, sums.input = sums.waiting + count, sums.input + flow.input * share
+        sums.output, sums.predicted = sums.output + flow.output * share, sums.predicted + flow.predicted * share
+    end
+
+    -- The visible flows of a band that do not wait for their tenant's limit.
+    function flows_in(queue, band)
+        local found = {}
+        for _, member in ipairs(range(string.format("t|%d|%d", queue[NUMBER], band), FLOWS)) do
+            local tenant = string.match(member, "^t|%d+|%d|%d+|%d+|%d+|([^|]*)|")
+            found[#found + 1] = complete(flow_of(queue, band, tenant))
+        end
+        return found
+    end
+
+    -- What waits in a band, and in how many ms its oldest head will have waited for the aging time.
+    function band_sums(queue, band)
+        local sums, oldest = no_tickets(), nil
+        for _, flow in ipairs(flows_in(queue, band)) do
+            add_sums(sums, flow, flow.waiting)
+            oldest = oldest and oldest.order < flow.order and oldest or flow
+        end
+        return sums, oldest and math.max(0, oldest.at + tenancy()[AGING] + 1 - pool.now)
+    end
+
+    -- The tickets of a flow that came before this one: per line where they stand, and how many they are.
+    function lines_before(flow, ticket)
+        local lines, total, processes_in = {}, 0, {}
+        for _, member in ipairs(range("h|" .. flow.key, LINES)) do
+            processes_in[string.match(member, "|%d+|([^|]+)|[^|]+$")] = true
+        end
+        processes_in[ticket.process] = true
+        for process in pairs(processes_in) do
+            local line = "w|" .. process .. "|" .. flow.key .. "|"
+            local from, upto = "[" .. line, "(" .. line .. string.format("%016d", ticket.order)
+            lines[#lines + 1], total = { from, upto }, total + redis.call("ZLEXCOUNT", KEYS[3], from, upto)
+        end
+        return lines, total
+    end
+
+    -- Sums over the tickets of its own flow that came before a ticket.
+    function own_sums(flow, ticket)
+        local sums, ids = no_tickets(), {}
+        local lines, total = lines_before(flow, ticket)
+        if total > EXACTLY then
+            add_sums(sums, flow, total)
+            return sums
+        end
+        for _, line in ipairs(lines) do
+            for _, member in ipairs(redis.call("ZRANGEBYLEX", KEYS[3], line[1], line[2])) do
+                ids[#ids + 1] = string.match(member, "([^|]+)$")
+            end
+        end
+        load_tickets(ids)
+        for _, id in ipairs(ids) do
+            if tickets[id] then
+                add_sums(sums, { waiting = 1, input = tickets[id].input, output = tickets[id].output,
+                    predicted = tickets[id].predicted }, 1)
+            end
+        end
+        return sums
+    end
+end
