@@ -12,7 +12,7 @@ from rich.text import Text
 from ..render import Bar, duration, plain_table, short_amount
 from .health import outage
 
-__all__ = ["keys_table"]
+__all__ = ["keys_table", "limit_title"]
 
 Snapshot = Mapping[str, Any]
 Column = tuple[str, int]
@@ -51,18 +51,25 @@ def keys_table(pool: Snapshot, width: int) -> Table:
 
 
 def _columns(pool: Snapshot) -> list[Column]:
-    """The resources that any lane of the pool limits, minutes before days."""
+    """The resources that any lane of the keys' accounts limits, minutes before days."""
+    owners = {name for key in pool["keys"].values() for name in key["domains"]}
     found = {
         (bucket["resource"], bucket["tick_ms"])
-        for domain in pool["domains"].values()
+        for name, domain in pool["domains"].items()
+        if name in owners
         for buckets in domain["lanes"].values()
         for bucket in buckets
     }
     return sorted(found, key=lambda column: (column[1], RESOURCES.index(column[0].partition("_per_")[0])))
 
 
+def limit_title(resource: str) -> str:
+    """`requests/min`, `input/min`, `tokens/day`."""
+    return resource.replace("_tokens_per_", "/").replace("_per_", "/").replace("minute", "min")
+
+
 def _title(column: Column) -> str:
-    return column[0].replace("_tokens_per_", "/").replace("_per_", "/").replace("minute", "min")
+    return limit_title(column[0])
 
 
 def _rows(pool: Snapshot) -> Iterator[Row]:

@@ -11,6 +11,7 @@ from rich.text import Text
 from ..render import count_of, duration, plain_table, sentences, short_amount, some_of
 from .health import seen_s, state_of
 from .limits import keys_table
+from .tenants import bands_line, tenants_section
 from .urgency import FEW, urgent_keys, urgent_processes
 
 __all__ = ["status_view"]
@@ -72,12 +73,15 @@ def _pool(name: str, pool: Snapshot, width: int, most: int | None) -> Iterator[R
     yield Text.assemble(("pool ", "bold"), (name, "bold cyan"), (" · " + " · ".join(facts), "dim"))
     if pool["waits_for"]:
         yield sentences(pool["waits_for"])
+    if bands := bands_line(pool):
+        yield Text(f"waiting: {bands}", "dim")
     yield Text("")
     shown = urgent_keys(pool, most)
     yield keys_table({**pool, "keys": {key: pool["keys"][key] for key in shown}}, width)
     if left := len(pool["keys"]) - len(shown):
         yield Text(f"and {count_of(left, 'key')} with more left than these; --all shows them", "dim")
     yield Text("level/capacity; the lighter part of a bar and h: held for running calls\n", "dim")
+    yield from tenants_section(pool, most, is_narrow=width < NARROW)
     yield from _processes_table(pool, most, is_narrow=width < NARROW)
 
 
