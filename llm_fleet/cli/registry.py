@@ -12,7 +12,7 @@ from ..errors import ConfigError, CoordinationError, LLMFleetError
 from . import simulate
 from .config import command as config
 from .demo import command as demo
-from .fleet import apply, doctor, keys, status
+from .fleet import apply, doctor, explain, keys, status
 from .interactive import command as interactive
 
 __all__ = ["app", "main"]
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("status")(status.status)
+app.command("explain")(explain.explain)
 app.command("doctor")(doctor.doctor)
 app.command("interactive")(interactive.interactive)
 app.command("simulate")(simulate.simulate)
