@@ -8,7 +8,6 @@
 -- KEYS[6]  ended       hash   id -> how it ended, odd minutes
 -- ARGV[1]  process     id of the caller
 -- ARGV[2]  epoch       random, for a pool that is new or lost its state
--- ARGV[3]  mailboxes   prefix of the mailbox of a process
 -- ARGV[4]  offer       JSON: known_epoch, known_fence, is_lost, ttl_ms, version, source, force,
 --                      order, domains, keys, keyset, keyset_keys, info, leases: lib/registry, lib/recovery
 --
@@ -26,23 +25,16 @@
 --@include lib/charge
 --@include lib/records
 --@include lib/keys
---@include lib/output
---@include lib/ratio
 --@include lib/queues
 --@include lib/tickets
 --@include lib/leases
---@include lib/mailboxes
 --@include lib/flows
 --@include lib/lines
 --@include lib/parking
 --@include lib/choice
---@include lib/tenants
 --@include lib/keysets
 --@include lib/lanes
---@include lib/registry
---@include lib/recovery
 --@include lib/pruning
---@include lib/bands
 --@include lib/places
 --@include lib/save
 
@@ -50,7 +42,11 @@ if string.format("%d", 2 ^ 40) ~= "1099511627776" then
     error("pool_register: this server's Lua cannot print 64-bit integers; use a 64-bit server")
 end
 local offer = cjson.decode(ARGV[4])
-local exists = open_pool(ARGV[1])
+local exists = open_pool(ARGV[1], {})
+--@include lib/tenants
+--@include lib/registry
+--@include lib/recovery
+--@include lib/tags
 local lost = offer.known_epoch ~= "" and offer.known_epoch or nil
 pool.ttl = offer.ttl_ms
 if not exists then
@@ -82,8 +78,7 @@ end
 if processes[pool.caller] and processes[pool.caller][3] > 0 then
     unpark(pool.caller)
 end
-processes[pool.caller] = { pool.presence, 0, 0, pool.now, dirty = true }
-redis.call("HSET", KEYS[1], "info|" .. pool.caller, offer.info)
+enlist(offer)
 if is_survivor then
     for _, lease in ipairs(offer.leases) do
         reassert(lease)

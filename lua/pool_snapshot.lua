@@ -22,22 +22,22 @@
 --@include lib/queues
 --@include lib/tickets
 --@include lib/leases
---@include lib/mailboxes
 --@include lib/answer
 --@include lib/flows
 --@include lib/lines
 --@include lib/choice
 --@include lib/weigh
 --@include lib/verdict
+
+if not open_pool("", {}) then
+    return ""
+end
 --@include lib/tenants
+--@include lib/tags
 --@include lib/bands
 --@include lib/judgement
 --@include lib/keysets
 --@include lib/overview
-
-if not open_pool("") then
-    return ""
-end
 local waiting = 0
 local queues = queue_views()
 for _, queue in ipairs(queues) do
@@ -48,7 +48,7 @@ return cjson.encode({
     fence = pool.fence,
     ttl_ms = pool.ttl,
     idle_ms = pool.now - pool.seen_before,
-    leases = redis.call("ZCARD", KEYS[4]),
+    leases = count_range("o"),
     waiting = waiting,
     domains = domain_views(names_of("limits")),
     keys = key_views(names_of("key")),

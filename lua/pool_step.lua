@@ -29,91 +29,107 @@
 --@include lib/records
 --@include lib/keys
 --@include lib/output
---@include lib/ratio
 --@include lib/queues
 --@include lib/tickets
 --@include lib/leases
 --@include lib/endings
---@include lib/mailboxes
 --@include lib/caller
 --@include lib/answer
 --@include lib/save
 
-local calls, ids = cjson.decode(ARGV[5]), {}
+local calls = cjson.decode(ARGV[5])
 assert(#calls <= 128, "pool_step: more than 128 operations")
-if not open_pool(ARGV[1]) or pool.epoch ~= ARGV[2] or tonumber(ARGV[4]) > pool.fence or not is_registered(calls, ids) then
+local fields = keyset_fields(calls)
+local texts = open_pool(ARGV[1], fields)
+if not texts or pool.epoch ~= ARGV[2] or tonumber(ARGV[4]) > pool.fence or not is_registered(fields, texts) then
     return string.format('["register","%s"]', pool.epoch or "")
 end
 local was_parked = note_presence()
 rotate_ended()
-load_tickets(ids)
-expire_leases()
+load_tickets_of(calls)
+if pool.lease >= pool.expires then
+    --@include lib/expiry
+    expire_leases()
+end
 local results, asked, later, is_leaving, is_beating = {}, {}, {}, false, false
-for i, call in ipairs(calls) do
+for i = 1, #calls do
+    local call = calls[i]
     local kind, id = call[1], call[2]
     if kind == "s" then
         results[i] = settle_operation(call)
+    elseif kind == "e" then
+        asked[id], later[#later + 1] = true, call
     elseif kind == "h" then
         --@include lib/heartbeat
         results[i], is_beating = heartbeat(call), true
     elseif kind == "b" then
         results[i], is_leaving = '["b"]', true
-    elseif kind == "e" then
-        asked[id], later[#later + 1] = true, call
     elseif tickets[id] and tickets[id].state == "q" then
         results[i], later[#later + 1] = '["c","q"]', { "w", i, tickets[id] }
     else
+        --@include lib/revocation
         results[i] = cancel_operation(call)
     end
 end
+if #lessons > 0 then
+    --@include lib/ratio
+    --@include lib/learning
+    learn()
+end
 
 if #later > 0 or is_leaving or next(pool.queues) then
-    --@include lib/flows
-    --@include lib/lines
-    --@include lib/parking
-    --@include lib/silence
     --@include lib/choice
     --@include lib/weigh
     --@include lib/verdict
     --@include lib/tenants
-    --@include lib/bands
     --@include lib/grants
     --@include lib/judgement
     --@include lib/enqueue
-    --@include lib/projection
-    --@include lib/admission
-    --@include lib/pump
-    --@include lib/timers
-    correct_tags()
-    if was_parked then
-        unpark(pool.caller)
+    local is_calm = not next(pool.queues) and #pool.parked == 0
+    if is_calm then
+        later = grant_at_once(later)
     end
-    if #pool.parked > 0 or is_beating or is_leaving then
-        --@include lib/absence
-        drop_absent(is_beating, is_leaving)
-    end
-    release_flows()
-    for _, call in ipairs(later) do
-        if call[1] == "e" then
-            enqueue(call)
-        elseif call[3].state == "q" then
-            --@include lib/cancel
-            results[call[2]] = withdraw(call[3])
+    if #later > 0 or is_leaving or not is_calm then
+        --@include lib/flows
+        --@include lib/lines
+        --@include lib/parking
+        --@include lib/silence
+        --@include lib/tags
+        --@include lib/bands
+        --@include lib/lineup
+        --@include lib/ratio
+        --@include lib/projection
+        --@include lib/admission
+        --@include lib/pump
+        --@include lib/timers
+        --@include lib/places
+        --@include lib/mailboxes
+        correct_tags()
+        if was_parked then
+            unpark(pool.caller)
         end
+        if #pool.parked > 0 or is_beating or is_leaving then
+            --@include lib/absence
+            drop_absent(is_beating, is_leaving)
+        end
+        release_flows()
+        --@include lib/arrivals
+        arrive(later, results)
+        grant_heads()
+        if next(blocked) then
+            --@include lib/backfill
+            fill()
+        end
+        if pool.is_asked then
+            store_fresh()
+        end
+        count_at_once()
+        correct_tags()
+        close_queues()
+        arm_timers()
+        place_flows()
+        push_messages()
     end
-    grant_heads()
-    if next(blocked) then
-        --@include lib/backfill
-        fill()
-    end
-    if pool.is_asked then
-        store_fresh()
-    end
-    --@include lib/places
-    correct_tags()
-    close_queues()
-    arm_timers()
-    place_flows()
 end
 save()
 return answer(calls, results, asked)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.lua_library import Library, examples
 
-LIBRARY = Library("output")
+LIBRARY = Library("learning")
 NTH_LARGEST, QUANTILE_OF, MOVES = LIBRARY.several("nth_largest", "quantile_of", "moves")
 
 outputs = st.integers(1, 10**9 - 1)

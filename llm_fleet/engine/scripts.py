@@ -49,12 +49,13 @@ def script_names() -> list[str]:
     return sorted(path.stem for path in lua_folder().glob("*.lua"))
 
 
+def _joined(name: str) -> str:
+    text = (lua_folder() / f"{name}.lua").read_text(encoding="utf-8")
+    return _INCLUDE.sub(lambda found: _joined(found[1]), text).strip()
+
+
 @cache
 def load_script(name: str) -> Script:
-    """Read `lua/<name>.lua` with its includes, each joined once, in the order of their lines."""
-    folder = lua_folder()
-    text = (folder / f"{name}.lua").read_text(encoding="utf-8")
-    source = _INCLUDE.sub(
-        lambda found: (folder / f"{found[1]}.lua").read_text(encoding="utf-8").strip(), text
-    )
+    """Read `lua/<name>.lua` with its includes, and theirs, each in the place of its line."""
+    source = _joined(name)
     return Script(name, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())

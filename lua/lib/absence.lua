@@ -6,9 +6,9 @@ do
     local LOOKED_AT = 64           -- heads of lines whose processes are looked at in one heartbeat
 
     local function forget(id)
-        processes[id] = nil
-        pool.forgotten = pool.forgotten or {}
-        table.insert(pool.forgotten, id)
+        processes[id] = false
+        dropped[#dropped + 1] = "process|" .. id
+        dropped[#dropped + 1] = "info|" .. id
     end
 
     -- Drops a bounded number of the tickets that a process has queued; true when none is left.
@@ -18,7 +18,7 @@ do
             ids[i] = string.match(member, "([^|]+)$")
         end
         load_tickets(ids)
-        remove("ZREM", KEYS[3], members)
+        send("ZREM", KEYS[3], members)
         for i, member in ipairs(members) do
             local flow = flow_keyed(string.match(member, "^w|[^|]+|(.*)|%d+|[^|]+$"))
             if flow and tickets[ids[i]] then
@@ -49,7 +49,7 @@ do
 
     -- Drops a part of what an absent process has queued; it is forgotten when nothing is left.
     local function drop_parked(i, id)
-        local process = process_of(id) or { 0, 0, 1, 0 }
+        local process = process_of(id) or { 0, 0, 1, 0, 0, 0 }
         process[3], process.dirty, processes[id] = 2, true, process
         if drop_line(id) then
             table.remove(pool.parked, i)

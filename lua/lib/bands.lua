@@ -2,7 +2,7 @@
 -- band's oldest ticket has waited longer than the aging time every eighth grant is its; inside a band the
 -- flow with the least tag, of equals the one whose head arrived first.
 
-local first_flow, survey, next_flow, take_turn
+local first_flow, survey, next_flow, advance_tag, take_turn
 do
     local AT_ONCE = 32             -- flows read in one go
     local AGED_TURN = 7            -- so many grants, then one of an aged band
@@ -81,11 +81,17 @@ do
         return found.aged and queue[TURN] >= AGED_TURN and found.aged or found.flow, found
     end
 
+    -- What a grant means for the tag of its flow, and for the virtual time of its band.
+    function advance_tag(flow, ticket)
+        local virtual = VIRTUAL + flow.band
+        flow.queue[virtual] = math.max(flow.queue[virtual], flow.tag)
+        flow.tag = flow.tag + weighed(flow.tenant, ticket.cost)
+        flow.is_changed, pool.queues_changed = true, true
+    end
+
     -- Counts a grant: while something has aged, each one of another band brings its turn nearer.
     function take_turn(queue, flow, found)
         queue[TURN] = found.aged and not found.since[flow.band] and queue[TURN] + 1 or 0
-        queue[VIRTUAL + flow.band] = math.max(queue[VIRTUAL + flow.band], flow.tag)
-        flow.tag = flow.tag + weighed(flow.tenant, flow.ticket.cost)
-        flow.is_changed, pool.queues_changed = true, true
+        advance_tag(flow, flow.ticket)
     end
 end

@@ -1,13 +1,28 @@
 -- lib/caller: the process whose step this is.
 
--- True when the caller and all key sets of its enqueues are known; collects the ids in `calls`.
-local function is_registered(calls, ids)
-    local process, knows_all = processes[pool.caller], true
-    for _, call in ipairs(calls) do
-        ids[#ids + 1] = type(call[2]) == "string" and call[2] or nil
-        knows_all = knows_all and (call[1] ~= "e" or keys_of(call[3]))
+-- The fields with the key sets that enqueues name.
+local function keyset_fields(calls)
+    local fields, seen = {}, {}
+    for i = 1, #calls do
+        local call = calls[i]
+        if call[1] == "e" and not seen[call[3]] then
+            seen[call[3]] = true
+            fields[#fields + 1] = "keyset|" .. call[3]
+        end
     end
-    return process and process[3] < 2 and knows_all
+    return fields
+end
+
+-- True when the caller, and the key sets with these texts, are known.
+local function is_registered(fields, texts)
+    for i = 1, #fields do
+        if not texts[i + POOL_FIELDS] then
+            return false
+        end
+        keysets[string.sub(fields[i], 8)] = cjson.decode(texts[i + POOL_FIELDS])
+    end
+    local process = processes[pool.caller]
+    return process and process[3] < 2
 end
 
 -- The caller lives, and reads its mailbox. Returns whether it had been parked.
@@ -15,7 +30,7 @@ local function note_presence()
     local process = processes[pool.caller]
     local was_parked = process[3] == 1
     process[1], process[2] = pool.presence, process[2] > 0 and pool.now or 0
-    process[3], process[4] = 0, pool.now
+    process[3], process[4] = 0, pool.lease
     process.dirty = true
     return was_parked
 end

@@ -1,25 +1,34 @@
 -- lib/enqueue: new tickets. Idempotent by the ticket's id, which the caller chose.
 
--- enqueue: {"e", id, key set, lane, input, max output, wait ms, band, tenant, tag, preferred key, max queued}
-local function enqueue(op)
-    local _, id, keyset, lane, input, output, wait_ms, band, tenant, tag, preferred, max_queued = unpack(op)
-    if find_ticket(id) then
-        return
+local at_once = {}             -- tickets of this call that went without waiting
+local new_ticket, grant_at_once
+do
+    -- enqueue: {"e", id, key set, lane, input, max output, wait ms, band, tenant, tag, preferred key, max queued}
+    function new_ticket(op)
+        local lane, output = op[4], op[6]
+        local topic = lane .. "|" .. op[10]
+        local predicted, cold = predict(topic, output)
+        pool.seq = pool.seq + 1
+        local ticket = { id = op[2], state = "q", process = pool.caller, topic = topic, queue = lane .. "|" .. op[3],
+            order = pool.seq, input = op[5], output = output, predicted = predicted, cold = cold, enqueued_at = pool.now,
+            at = pool.lease + op[7], band = BANDS[op[8]], tenant = op[9], key = op[11], max_queued = op[12], is_fresh = true }
+        tickets[op[2]] = ticket
+        return ticket
     end
-    local queue, topic = queue_of(lane .. "|" .. keyset), lane .. "|" .. tag
-    local predicted, is_cold = predict(topic, output)
-    pool.seq = pool.seq + 1
-    local ticket = { id = id, state = "q", process = pool.caller, topic = topic, queue = queue.name, order = pool.seq,
-        input = input, output = output, predicted = predicted, cold = is_cold and 1 or 0, enqueued_at = pool.now,
-        at = pool.lease + wait_ms, band = BANDS[band], tenant = tenant, key = preferred,
-        max_queued = max_queued, is_fresh = true }
-    tickets[id] = ticket
-    local flow = flow_of(queue, ticket.band, tenant)
-    table.insert(flow.fresh, ticket)
-    queue.asked = queue.asked or {}
-    table.insert(queue.asked, ticket)
-    pool.is_asked = true
-    if flow.order == 0 then
-        look(flow)
+
+    -- Where nothing waits, tickets go in the order of arrival as long as they can; returns the others.
+    function grant_at_once(calls)
+        local rest = {}
+        for i = 1, #calls do
+            local ticket = not find_ticket(calls[i][2]) and new_ticket(calls[i])
+            local verdict = ticket and #rest == 0 and judge(ticket)
+            if verdict and verdict.wait == 0 then
+                grant(ticket, verdict.choice)
+                at_once[#at_once + 1] = ticket
+            elseif ticket then
+                rest[#rest + 1] = ticket
+            end
+        end
+        return rest
     end
 end

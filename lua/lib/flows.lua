@@ -90,7 +90,7 @@ do
     -- new head is not known to be blocked.
     function look(flow)
         local was_visible = flow.order > 0
-        local member, ticket = not flow.queue.is_new and range("h|" .. flow.key, 1)[1], flow.fresh[1]
+        local member, ticket = (flow.has_lines or not flow.queue.is_new) and range("h|" .. flow.key, 1)[1], flow.fresh[1]
         ticket = member and find_ticket(string.match(member, "([^|]+)$")) or ticket
         if not ticket or ticket.id ~= flow.id then
             release_flow(flow)

@@ -1,7 +1,14 @@
 -- lib/grants: what becomes of a ticket: a lease, or a denial.
 
-local refuse, grant
+local messages = {}            -- process -> {grants, wakes, ended}: lists of JSON texts: lib/mailboxes
+local tell, refuse, grant
 do
+    -- Notes a message for a process: kind 1 a grant, 2 a wake time, 3 an ended ticket.
+    function tell(id, kind, text)
+        messages[id] = messages[id] or { {}, {}, {} }
+        table.insert(messages[id][kind], text)
+    end
+
     -- Ends a ticket that may not go: {reason, verdict}.
     function refuse(ticket, reason, verdict)
         remember_end(ticket, "c")
@@ -12,20 +19,16 @@ do
         end
     end
 
-    -- The head of a flow becomes a lease: all its charges are taken from the buckets of a key and of its
-    -- tenant, all or none.
-    function grant(flow, choice)
-        local ticket, own = flow.ticket, tenant_choice(flow.ticket)
-        pool.fence = pool.fence + 1
-        ticket.state, ticket.order, ticket.at, ticket.key, ticket.flow = "g", pool.fence, pool.now, choice.key, flow
-        if own then
-            take_charges(ticket, choice.domains .. "|" .. own.domains, { choice, own })
-        else
-            take_charges(ticket, choice.domains, { choice })
-        end
+    -- A ticket becomes a lease: all its charges are taken from the buckets of a key and of its tenant, all or
+    -- none.
+    function grant(ticket, choice)
+        local own, fence = tenant_choice(ticket), pool.fence + 1
+        pool.fence, ticket.state, ticket.order, ticket.at, ticket.key = fence, "g", fence, pool.lease, choice.key
+        ticket.teaches = (ticket.cold > 0 or fence % 4 == 0) and 1 or 0
+        take_charges(ticket, own and choice.domains .. "|" .. own.domains or choice.domains, { choice, own })
         granted[#granted + 1] = ticket
         if ticket.process ~= pool.caller then
-            tell(ticket.process, 1, string.format('["%s","%s",%d,%d]', ticket.id, ticket.key, ticket.order, ticket.spacing))
+            tell(ticket.process, 1, string.format('["%s","%s",%d,%d]', ticket.id, ticket.key, fence, ticket.spacing))
         end
     end
 end

@@ -1,6 +1,12 @@
 -- lib/heartbeat: {"h", {{id, output tokens so far}...}} renews the leases that a process reports.
 -- Answers the reported ids that are unknown, and the leases that were granted but not reported.
 
+local function renew(ticket)
+    renewed[#renewed + 1] = string.format("%d", pool.lease + pool.ttl)
+    renewed[#renewed + 1] = ticket.id
+    pool.expires = math.min(pool.expires, pool.lease + pool.ttl)
+end
+
 local function heartbeat(op)
     local ids, reported, unknown, missing = {}, {}, {}, {}
     for i, lease in ipairs(op[2]) do

@@ -1,9 +1,8 @@
 -- lib/keys: API keys, the domains that they draw from, and the records of those.
 
+local keysets = {}             -- hash -> {key id, "domain|domain", ...} in order, or false
 local keys_of, is_of_tenant, domains_in, fields_of, records_of
 do
-    local keysets = {}             -- hash -> {key id, "domain|domain", ...} in order, or false
-
     function keys_of(keyset)
         if keysets[keyset] == nil then
             keysets[keyset] = read_json(redis.call("HGET", KEYS[1], "keyset|" .. keyset), false)

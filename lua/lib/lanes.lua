@@ -11,12 +11,35 @@ local function limits_text(lane)
     return "[" .. table.concat(out, ",") .. "]"
 end
 
--- What leases in flight hold in a bucket whose limit had been taken out, and is back.
-local function holds_in_flight(field, kind)
-    local held, ids = 0, redis.call("ZRANGE", KEYS[4], 0, -1)
+local function leases_in_flight()
+    local ids, leases = {}, {}
+    for i, member in ipairs(range("o", -1)) do
+        ids[i] = string.match(member, "([^|]+)$")
+    end
     load_tickets(ids)
     for _, id in ipairs(ids) do
-        for _, charge in ipairs(tickets[id] and tickets[id].charges or {}) do
+        leases[#leases + 1] = tickets[id] or nil
+    end
+    return leases
+end
+
+-- Where slots were not limited before, what is in flight was not counted.
+local function count_leases(domain)
+    for _, ticket in ipairs(leases_in_flight()) do
+        for _, name in ipairs(domains_in(ticket.domains)) do
+            if name == domain then
+                joined[#joined + 1] = "0"
+                joined[#joined + 1] = "f|" .. domain .. "|" .. ticket.id
+            end
+        end
+    end
+end
+
+-- What leases in flight hold in a bucket whose limit had been taken out, and is back.
+local function holds_in_flight(field, kind)
+    local held = 0
+    for _, ticket in ipairs(leases_in_flight()) do
+        for _, charge in ipairs(ticket.charges) do
             if charge.field == field and charge.kind % 100 == kind % 100 then
                 held = held + charge.hold
             end
@@ -51,5 +74,8 @@ local function apply_lane(domain, lane, is_lost)
         record.buckets[i] = bucket
     end
     records[field] = record
+    if lane[2] > 0 and old and old.shapes.concurrency == 0 then
+        count_leases(domain)
+    end
     redis.call("HSET", KEYS[1], "limits|" .. field, text)
 end

@@ -1,13 +1,13 @@
 -- lib/leases: who is in flight, and what a lease has charged (ENGINE.md §5).
 --
--- Members of KEYS[3]: f|domain|id is a ticket in flight, o|process|id the lease of a process;
--- KEYS[4] has the expiry of each lease. They are written at the end of the call.
+-- Members of KEYS[3]: o|process|id is the lease of a process; f|domain|id is a ticket in flight, where slots
+-- are limited or nothing else tells keys apart. They are written at the end of the call.
 
 local joined, left = {}, {}    -- {0, member, ...} to add to KEYS[3], members to remove
-local renewed, freed = {}, {}  -- {expiry, id, ...} to set in KEYS[4], ids to remove
+local renewed, freed = {}, {}  -- {due, member, ...} to set in KEYS[4], members to remove: lib/expiry
 local touched_tenants = {}     -- tenant -> true: what it waits for may have changed
 local corrections = {}         -- {flow, cost}: what ended leases cost more, or less: lib/tenants
-local count_in_flight, renew, take_charges, release, bucket_of, report_progress, touch_tenants
+local count_in_flight, take_charges, release, bucket_of, report_progress, touch_tenants
 do
     local counted = {}             -- domain -> leases in flight when this call began
     local moved = {}               -- domain -> by how many this call changes that
@@ -18,39 +18,43 @@ do
         return counted[domain] + (moved[domain] or 0)
     end
 
-    function renew(ticket)
-        pool.expiry = pool.expiry or string.format("%d", pool.lease + pool.ttl)
-        pool.expires = math.min(pool.expires, pool.lease + pool.ttl)
-        renewed[#renewed + 1] = pool.expiry
-        renewed[#renewed + 1] = ticket.id
-    end
-
-    -- Puts a lease in flight, in each of its domains.
-    local function enter(ticket)
+    -- Puts a lease in flight, in each of its domains where that counts.
+    local function enter(ticket, counts)
         touched[ticket.id] = true
         joined[#joined + 1] = "0"
         joined[#joined + 1] = "o|" .. ticket.process .. "|" .. ticket.id
-        for _, domain in ipairs(domains_in(ticket.domains)) do
+        local domains = (counts or #ticket.charges == 0) and domains_in(ticket.domains) or {}
+        for i = 1, #domains do
             joined[#joined + 1] = "0"
-            joined[#joined + 1] = "f|" .. domain .. "|" .. ticket.id
-            moved[domain] = (moved[domain] or 0) + 1
+            joined[#joined + 1] = "f|" .. domains[i] .. "|" .. ticket.id
+            moved[domains[i]] = (moved[domains[i]] or 0) + 1
         end
-        renew(ticket)
+        local process = process_of(ticket.process)
+        if process and process[5] == 0 then        -- the first that may run out: lib/expiry looks at its leases then
+            process[5], process.dirty = pool.lease + pool.ttl, true
+            renewed[#renewed + 1] = string.format("%d", process[5])
+            renewed[#renewed + 1] = "@" .. ticket.process
+            pool.expires = math.min(pool.expires, process[5])
+        end
     end
 
     -- Takes all charges of a ticket from the buckets of its holders (a key, a tenant), and puts it in flight.
     -- Its spacing is the time, in ms, in which what it takes at the start from minute limits refills; its
     -- cost the share of the limit that it takes most of (lib/charge).
     function take_charges(ticket, domains, holders)
-        local charges, spacing, cost = {}, 0, 0
-        for _, holder in ipairs(holders) do
-            for _, record in ipairs(holder.records) do
-                for _, bucket in ipairs(record.buckets) do
+        local charges, spacing, cost, needs, counts = {}, 0, 0, ticket.needs, false
+        for h = 1, #holders do
+            for r = 1, #holders[h].records do
+                local record = holders[h].records[r]
+                counts, record.dirty = counts or record.shapes.concurrency > 0, true
+                for i = 1, #record.buckets do
+                    local bucket = record.buckets[i]
                     local shape = bucket.shape
-                    local need = ticket.needs and ticket.needs[shape] or need_of(shape, ticket)
-                    charges[#charges + 1], record.dirty = take(bucket, need, record.field), true
-                    cost = math.max(cost, cost_of(shape, need))
-                    if shape.tick == 1 and shape.rule ~= AS_PRODUCED and not is_of_tenant(record.field) then
+                    local need = needs and needs[shape] or need_of(shape, ticket)
+                    local cost_here = cost_of(shape, need)
+                    charges[#charges + 1] = take(bucket, need, record.field)
+                    cost = cost_here > cost and cost_here or cost
+                    if h == 1 and shape.tick == 1 and shape.rule ~= AS_PRODUCED then
                         spacing = math.max(spacing, ceil_div(need, shape.rate))
                     end
                 end
@@ -58,7 +62,7 @@ do
         end
         ticket.charges, ticket.domains, ticket.spacing = charges, domains, spacing
         ticket.cost = #charges > 0 and cost or COST_OF_NOTHING
-        enter(ticket)
+        enter(ticket, counts)
     end
 
     -- Notes that something of a tenant's own limits has changed.
@@ -71,18 +75,21 @@ do
     -- Gives a lease's slots back.
     function release(ticket)
         left[#left + 1] = "o|" .. ticket.process .. "|" .. ticket.id
-        for _, domain in ipairs(domains_in(ticket.domains)) do
-            left[#left + 1] = "f|" .. domain .. "|" .. ticket.id
-            moved[domain] = (moved[domain] or 0) - 1
+        local domains = domains_in(ticket.domains)
+        for i = 1, #domains do
+            left[#left + 1] = "f|" .. domains[i] .. "|" .. ticket.id
+            moved[domains[i]] = (moved[domains[i]] or 0) - 1
         end
         freed[#freed + 1] = ticket.id
-        touch_tenants(ticket.domains)
+        if #domains > 1 then
+            touch_tenants(ticket.domains)
+        end
     end
 
     local function buckets_by_resource(record)
         record.by_resource = {}
-        for _, bucket in ipairs(record.buckets) do
-            record.by_resource[bucket.shape.kind % 100] = bucket
+        for i = 1, #record.buckets do
+            record.by_resource[record.buckets[i].shape.kind % 100] = record.buckets[i]
         end
         return record.by_resource
     end
@@ -103,6 +110,7 @@ do
             local bucket = charge.rule == AS_PRODUCED and output * 60000 > charge.charged and bucket_of(charge)
             if bucket then
                 charge_progress(bucket, charge, output * 60000)
+                touch_tenants(charge.field)
                 touched[ticket.id] = true
             end
         end

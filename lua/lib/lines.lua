@@ -38,7 +38,8 @@ do
             members[#members + 1] = "0"
             members[#members + 1] = string.format("h|%s|%016d|%s|%s", flow.key, first.order, pool.caller, first.id)
         end
-        add("ZADD", KEYS[3], members)
+        send("ZADD", KEYS[3], members)
+        flow.has_lines = true
     end
 
     -- Takes a ticket out of its line; the next of the line becomes its head.
@@ -48,7 +49,7 @@ do
         local was_head = redis.call("ZREM", KEYS[3], waits, heads_it) == 2
         local member = was_head and head_of_line(ticket.process, key)
         if member then
-            add("ZADD", KEYS[3], { "0", member })
+            send("ZADD", KEYS[3], { "0", member })
         end
     end
 end

@@ -9,10 +9,31 @@ local function amounts_of(bucket)
         held = math.floor(bucket.held / shape.unit) }
 end
 
+local LEASES_SEEN = 10000      -- of more, the others are not counted
+local flying = nil
+
+-- Leases in flight by domain.
+local function in_flight()
+    if not flying then
+        local ids = {}
+        for i, member in ipairs(range("o", LEASES_SEEN)) do
+            ids[i] = string.match(member, "([^|]+)$")
+        end
+        load_tickets(ids)
+        flying = {}
+        for _, id in ipairs(ids) do
+            for _, domain in ipairs(tickets[id] and domains_in(tickets[id].domains or "") or {}) do
+                flying[domain] = (flying[domain] or 0) + 1
+            end
+        end
+    end
+    return flying
+end
+
 local function domain_view(domain)
     local config = read_json(redis.call("HGET", KEYS[1], "config|" .. domain), { -1, "", "", {}, {}, 0 })
     return { version = config[1], hash = config[2], source = config[3], applied_ms = pool.now - config[6],
-        in_flight = count_in_flight(domain), concurrency = 0, paused_ms = 0, lanes = {} }
+        in_flight = in_flight()[domain] or 0, concurrency = 0, paused_ms = 0, lanes = {} }
 end
 
 -- The domains by name; `names` are "domain|lane".
@@ -97,7 +118,7 @@ end
 local function process_views(ids)
     local views = {}
     for _, id in ipairs(ids) do
-        local process = process_of(id) or { 0, 0, 0, 0 }
+        local process = process_of(id) or { 0, 0, 0, 0, 0, 0 }
         views[id] = { info = read_json(redis.call("HGET", KEYS[1], "info|" .. id), {}), queued = count_range("w|" .. id),
             seen_ms = pool.presence - process[1], state = process[3], mailbox = redis.call("LLEN", ARGV[3] .. id),
             leases = count_range("o|" .. id) }

@@ -15,7 +15,7 @@ do
     function leave_order(id)
         for _, flow in ipairs(flows_with_lines(id)) do
             local member = head_of_line(id, flow.key)
-            remove("ZREM", KEYS[3], member and { member } or {})
+            send("ZREM", KEYS[3], member and { member } or {})
             if flow.process == id then
                 look(flow)
             end
@@ -25,7 +25,7 @@ do
     -- Puts the lines of a process that calls again back into the order.
     function unpark(id)
         for _, flow in ipairs(flows_with_lines(id)) do
-            add("ZADD", KEYS[3], { "0", head_of_line(id, flow.key) })
+            send("ZADD", KEYS[3], { "0", head_of_line(id, flow.key) })
             look(flow)
         end
         for i = #pool.parked, 1, -1 do

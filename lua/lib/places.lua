@@ -28,8 +28,8 @@ do
             end
         end
         if flow.waiting > 0 or member ~= "" then
-            placed[#placed + 1] = "flow|" .. flow.key
-            placed[#placed + 1] = string.format('[%d,%d,%d,%d,%d,%d,"%s"]', flow.tag, flow.waiting, flow.input, flow.output,
+            written[#written + 1] = "flow|" .. flow.key
+            written[#written + 1] = string.format('[%d,%d,%d,%d,%d,%d,"%s"]', flow.tag, flow.waiting, flow.input, flow.output,
                 flow.predicted, flow.large, member)
         elseif not flow.queue.is_new then
             dropped[#dropped + 1] = "flow|" .. flow.key

@@ -51,7 +51,8 @@ do
     -- Grants the head of a flow; `found` is what the queue looked like (lib/bands).
     function go(flow, verdict, found)
         take_off(flow)
-        grant(flow, verdict.choice)
+        flow.ticket.flow = flow
+        grant(flow.ticket, verdict.choice)
         take_turn(flow.queue, flow, found)
         look(flow)
     end

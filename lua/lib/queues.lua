@@ -5,7 +5,6 @@
 -- that a queue comes into being: with the last waiting ticket all that was known of its order goes.
 
 local NUMBER, TURN, PARKED, WAITING, VIRTUAL = 4, 5, 6, 7, 10   -- the last two + band
-local placed, dropped = {}, {}  -- fields and texts of flows to write, fields to remove: lib/places
 local BANDS = { interactive = 0, normal = 1, batch = 2 }
 
 -- The queue of this name; one that nothing waits in comes into being.

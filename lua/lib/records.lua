@@ -2,65 +2,74 @@
 --
 -- Fields of KEYS[1]:
 --   meta                   [epoch, predecessor, fence, seq, offset, seen, lease, presence, ttl_ms, touched,
---                           expires]: none expires before that, by the lease clock
+--                           expires]: no lease expires before that, by the lease clock
 --   queues                 {queue: lib/queues} of the queues that wait
 --   order                  tenants and the aging time: lib/tenants
 --   outages                {key id: [until (0 = for ever), reason]}
 --   parked                 [processes whose lines are out of the order]
---   process|<id>           [presence seen, first unread push, state: 0 live, 1 parked, 2 must register, last call]
+--   process|<id>           [presence seen, first unread push, state: 0 live, 1 parked, 2 must register, last
+--                           call by the lease clock, due (lib/expiry), highest ticket number]
 --   keyset|<hash>          [key id, "domain|domain", ...]: the keys of a set, in their order
 --   limits|<domain|lane>   [concurrency, then per bucket: kind, rate, capacity, unit, most]
 --   buckets|<domain|lane>  [pause_until, at, then per bucket: level, held]
 -- A kind is the resource's code, + 10 where the period is a day, + 100 * rule (lib/charge), + 1000 where
 -- the provider counts windows.
 
-local processes = {}     -- id -> {seen, pushed_at, state, dirty}
+local written, dropped = {}, {}  -- fields of KEYS[1] and their texts to write at the end, fields to remove
+local processes = {}     -- id -> {seen, pushed_at, state, last call, due, number, dirty}
 local records = {}       -- "domain|lane" -> {field, domain, shapes, pause_until, buckets, dirty}, or false
 local pool = {}          -- the meta record, and `now`
-local read_json, open_pool, decode_limits, load_records, record_of
+local POOL_FIELDS = 6    -- that every call reads
+local read_json, open_pool, decode_limits, load_records, record_of, process_of
 do
     local shapes = {}        -- text of limits -> what it means: domains with equal limits share it
+    local NOTHING = { ["[]"] = true, ["{}"] = true }
 
     function read_json(text, otherwise)
-        return text and cjson.decode(text) or otherwise
+        return text and not NOTHING[text] and cjson.decode(text) or otherwise
     end
 
-    -- Reads what every call needs. False when the pool does not exist.
-    function open_pool(caller)
+    -- Reads what every call needs, and more fields of KEYS[1]: their texts come back, or nil when there is
+    -- no pool.
+    function open_pool(caller, more)
         local time = redis.call("TIME")
-        local raw = redis.call("HMGET", KEYS[1], "meta", "queues", "outages", "parked", "process|" .. caller, "order")
+        local raw = redis.call("HMGET", KEYS[1], "meta", "queues", "outages", "parked", "process|" .. caller, "order",
+            unpack(more))
         pool.caller, pool.time = caller, time[1] * 1000 + math.floor(time[2] / 1000)
         pool.queues, pool.outages, pool.parked = read_json(raw[2], {}), read_json(raw[3], {}), read_json(raw[4], {})
         processes[caller], pool.order = read_json(raw[5], false), raw[6]
         if not raw[1] then
-            return false
+            return nil
         end
         pool.epoch, pool.predecessor, pool.fence, pool.seq, pool.offset, pool.seen, pool.lease, pool.presence, pool.ttl,
             pool.touched, pool.expires = unpack(cjson.decode(raw[1]))
         pool.seen_before = pool.seen
         pool.now = advance(pool, pool.time, pool.ttl)
-        return true
+        return raw
     end
 
     function decode_limits(text)
         local numbers = cjson.decode(text)
         local decoded = { concurrency = numbers[1] }
         for i = 2, #numbers, 5 do
-            local kind, rate, capacity, unit, most = unpack(numbers, i, i + 4)
-            decoded[#decoded + 1] = { kind = kind, code = kind % 10, rule = rule_of(kind), is_window = kind >= 1000,
-                tick = kind % 100 > 10 and 1440 or 1, rate = rate, capacity = capacity, unit = unit, most = most,
-                fits = math.min(capacity, most * unit) }
+            local kind, capacity, unit, most = numbers[i], numbers[i + 2], numbers[i + 3], numbers[i + 4]
+            decoded[(i + 3) / 5] = { kind = kind, code = kind % 10, rule = rule_of(kind), is_window = kind >= 1000,
+                tick = kind % 100 > 10 and 1440 or 1, rate = numbers[i + 1], capacity = capacity, unit = unit,
+                most = most, fits = math.min(capacity, most * unit) }
         end
         return decoded
     end
 
     local function decode_record(field, limits, text)
         local state = cjson.decode(text)
-        local decoded, buckets = shapes[limits] or decode_limits(limits), {}
+        local decoded, buckets, passed = shapes[limits] or decode_limits(limits), {}, pool.now - state[2]
         shapes[limits] = decoded
         for i = 1, #decoded do
-            local level, idle = refill(decoded[i], state[2 * i + 1], state[2], pool.now)
-            buckets[i] = { shape = decoded[i], level = level, held = state[2 * i + 2], idle = idle }
+            local shape, level, idle = decoded[i], state[2 * i + 1], 0
+            if passed > 0 then
+                level, idle = refill(shape, level, state[2], pool.now)
+            end
+            buckets[i] = { shape = shape, level = level, held = state[2 * i + 2], idle = idle }
         end
         return { field = field, pause_until = state[1], shapes = decoded, buckets = buckets, dirty = false,
             domain = string.sub(field, -2) == "|*" and string.sub(field, 1, -3) or nil }
@@ -69,7 +78,8 @@ do
     -- Loads the records of these "domain|lane" fields that are not loaded yet.
     function load_records(fields)
         local wanted, names = {}, {}
-        for _, field in ipairs(fields) do
+        for i = 1, #fields do
+            local field = fields[i]
             if records[field] == nil then
                 records[field] = false
                 wanted[#wanted + 1] = field
@@ -78,11 +88,19 @@ do
             end
         end
         local texts = read_fields(KEYS[1], names)
-        for i, field in ipairs(wanted) do
+        for i = 1, #wanted do
+            local field = wanted[i]
             if texts[2 * i - 1] then
                 records[field] = decode_record(field, texts[2 * i - 1], texts[2 * i])
             end
         end
+    end
+
+    function process_of(id)
+        if processes[id] == nil then
+            processes[id] = read_json(redis.call("HGET", KEYS[1], "process|" .. id), false)
+        end
+        return processes[id]
     end
 
     function record_of(field)

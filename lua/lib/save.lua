@@ -1,49 +1,50 @@
 -- lib/save: all that a call changed is written at its end; nothing is decided any more.
+--
+-- Every Redis key has a TTL, renewed once a second, and none is ever emptied: each holds one thing with an
+-- empty name, so that none comes anew without a TTL.
 
 local save, touch
 do
     local TOUCH_MS = 1000
     local POOL_TTL_MS = 2592000000         -- 30 days: limits, and levels of day limits
+    local STATE_TTL_MS = 3600000           -- of tickets and queues: longer than any lease or tombstone
+    local LATEST = "4503599627370496"      -- later than any lease
 
     local function encode_record(record)
-        local out = {}
-        for i, bucket in ipairs(record.buckets) do
-            out[i] = string.format(",%d,%d", level_and_idle(bucket), bucket.held)
+        local out, buckets = {}, record.buckets
+        for i = 1, #buckets do
+            out[i] = string.format(",%d,%d", level_and_idle(buckets[i]), buckets[i].held)
         end
         return string.format("[%d,%d%s]", record.pause_until, pool.now, table.concat(out))
     end
 
     local function save_records()
-        local fields = {}
-        local function put(field, text)
-            fields[#fields + 1] = field
-            fields[#fields + 1] = text
-        end
-        put("meta", string.format('["%s","%s",%d,%d,%d,%d,%d,%d,%d,%d,%d]', pool.epoch, pool.predecessor, pool.fence,
-            pool.seq, pool.offset, pool.seen, pool.lease, pool.presence, pool.ttl, pool.touched, pool.expires))
+        local fields, at = written, #written
+        fields[at + 1] = "meta"
+        fields[at + 2] = string.format('["%s","%s",%d,%d,%d,%d,%d,%d,%d,%d,%d]', pool.epoch, pool.predecessor,
+            pool.fence, pool.seq, pool.offset, pool.seen, pool.lease, pool.presence, pool.ttl, pool.touched, pool.expires)
         if pool.queues_changed then
-            put("queues", encode_queues())
+            fields[#fields + 1] = "queues"
+            fields[#fields + 1] = encode_queues()
         end
         if pool.parked_changed then
-            put("parked", #pool.parked > 0 and '["' .. table.concat(pool.parked, '","') .. '"]' or "[]")
+            fields[#fields + 1] = "parked"
+            fields[#fields + 1] = #pool.parked > 0 and '["' .. table.concat(pool.parked, '","') .. '"]' or "[]"
         end
         for field, record in pairs(records) do
             if record and record.dirty then
-                put("buckets|" .. field, encode_record(record))
+                fields[#fields + 1] = "buckets|" .. field
+                fields[#fields + 1] = encode_record(record)
             end
         end
         for id, process in pairs(processes) do
             if process and process.dirty then
-                put("process|" .. id, string.format("[%d,%d,%d,%d]", unpack(process)))
+                fields[#fields + 1] = "process|" .. id
+                fields[#fields + 1] = string.format("[%d,%d,%d,%d,%d,%d]", unpack(process, 1, 6))
             end
         end
-        put_outputs(put)
-        put_ratios(put)
-        for _, text in ipairs(placed) do
-            fields[#fields + 1] = text
-        end
-        add("HSET", KEYS[1], fields)
-        remove("HDEL", KEYS[1], dropped)
+        send("HSET", KEYS[1], fields)
+        send("HDEL", KEYS[1], dropped)
     end
 
     local function save_tickets()
@@ -57,36 +58,45 @@ do
                 over[#over + 1] = id
             end
         end
-        add("HSET", KEYS[2], live)
-        remove("HDEL", KEYS[2], over)
-        add("HSET", generation(0), ended)
-        add("ZADD", KEYS[3], joined)
-        remove("ZREM", KEYS[3], left)
-        add("ZADD", KEYS[4], renewed)
-        remove("ZREM", KEYS[4], freed)
+        send("HSET", KEYS[2], live)
+        send("HDEL", KEYS[2], over)
+        send("HSET", generation(0), ended)
     end
 
-    -- Every Redis key has a TTL: renewed at most once a second, and when a key was made anew.
+    -- A lease that ended after it was reported in the same call is not due any more.
+    local function save_index()
+        local due = {}
+        for i = 1, #renewed, 2 do
+            local ticket = tickets[renewed[i + 1]]
+            if not ticket or ticket.state == "g" then
+                due[#due + 1] = renewed[i]
+                due[#due + 1] = renewed[i + 1]
+            end
+        end
+        send("ZREM", KEYS[3], left)
+        send("ZADD", KEYS[3], joined)
+        send("ZREM", KEYS[4], freed)
+        send("ZADD", KEYS[4], due)
+    end
+
     function touch()
-        redis.call("PEXPIRE", KEYS[1], POOL_TTL_MS)
-        for i = 2, #KEYS do
-            redis.call("PEXPIRE", KEYS[i], STATE_TTL_MS)
+        redis.call("HSET", KEYS[2], "", "")
+        redis.call("ZADD", KEYS[3], 0, "")
+        redis.call("ZADD", KEYS[4], LATEST, "")
+        redis.call("HSET", generation(0), "", "")
+        for i = 1, #KEYS do
+            redis.call("PEXPIRE", KEYS[i], i == 1 and POOL_TTL_MS or STATE_TTL_MS)
         end
     end
 
     function save()
-        push_messages()
         local is_due = pool.now - pool.touched >= TOUCH_MS
-        if is_due then
-            pool.touched = pool.now
-        end
+        pool.touched = is_due and pool.now or pool.touched
         save_records()
         save_tickets()
+        save_index()
         if is_due then
             touch()
-        end
-        for _, id in ipairs(pool.forgotten or {}) do
-            redis.call("HDEL", KEYS[1], "process|" .. id, "info|" .. id)
         end
     end
 end

@@ -4,16 +4,18 @@
 --   ["q", process, "lane|tag", queue, order, input, output, predicted, cold, enqueued_at, deadline,
 --    band, tenant, preferred key]
 --   ["g", process, "lane|tag", key, "domain|domain", fence, granted_at, spacing ms, flow or "", its cost
---    there (lib/tenants), then per charge: field, kind, charged, hold]
+--    there (lib/tenants), 1 when it teaches (lib/learning), then per charge: field, "" for the one before, kind, charged, hold]; granted_at is
+--    of the lease clock
 -- KEYS[5] and KEYS[6] take turns to hold what ended in the last one to two minutes: s settled,
 -- c cancelled; an expired one stays as it was, with state x: a late settle may add to its charges.
 
 local ended = {}               -- {id, text, ...} to be remembered
 local touched = {}             -- id -> true: to be written, or removed
 local tickets = {}             -- id -> ticket, or false: all that were looked up or made in this call
-local generation, rotate_ended, load_tickets, find_ticket, remember_end, encode_queued, encode_lease
+local generation, rotate_ended, load_tickets, load_tickets_of, find_ticket, remember_end, encode_queued, encode_lease
 do
     local GENERATION_MS = 60000
+    local NO_NUMBER = 2 ^ 50       -- of a process whose tickets must all be looked up
 
     function generation(back)
         return KEYS[5 + (math.floor(pool.now / GENERATION_MS) - back) % 2]
@@ -24,6 +26,7 @@ do
         local passed = math.floor(pool.now / GENERATION_MS) - math.floor(pool.seen_before / GENERATION_MS)
         for back = 0, math.min(passed, 2) - 1 do
             redis.call("UNLINK", generation(back))
+            pool.touched = 0
         end
     end
 
@@ -33,16 +36,18 @@ do
     end
 
     function encode_lease(t)
-        local charges, list = {}, t.charges
+        local charges, list, field = {}, t.charges, nil
         for i = 1, #list do
             local charge = list[i]
-            charges[i] = string.format(',"%s",%d,%d,%d', charge.field, charge.kind, charge.charged, charge.hold)
+            charges[i] = string.format(',"%s",%d,%d,%d', charge.field ~= field and charge.field or "", charge.kind,
+                charge.charged, charge.hold)
+            field = charge.field
         end
         if t.flow then
             t.flow_key = waiting_in(t.flow.queue) > 0 and t.flow.key or ""
         end
-        return string.format('["%s","%s","%s","%s","%s",%d,%d,%d,"%s",%d%s]', t.state, t.process, t.topic, t.key,
-            t.domains, t.order, t.at, t.spacing or 0, t.flow_key or "", t.cost, table.concat(charges))
+        return string.format('["%s","%s","%s","%s","%s",%d,%d,%d,"%s",%d,%d%s]', t.state, t.process, t.topic, t.key,
+            t.domains, t.order, t.at, t.spacing or 0, t.flow_key or "", t.cost, t.teaches, table.concat(charges))
     end
 
     local function decode_ticket(id, text)
@@ -55,34 +60,63 @@ do
                 output = a[7], predicted = a[8], cold = a[9], enqueued_at = a[10], at = a[11], band = a[12],
                 tenant = a[13], key = a[14] }
         end
-        local charges = {}
-        for i = 11, #a, 4 do
-            charges[(i - 7) / 4] = charge_of(a[i], a[i + 1], a[i + 2], a[i + 3])
+        local charges, field = {}, nil
+        for i = 12, #a, 4 do
+            field = a[i] ~= "" and a[i] or field
+            charges[(i - 8) / 4] = charge_of(field, a[i + 1], a[i + 2], a[i + 3])
         end
         return { id = id, state = a[1], process = a[2], topic = a[3], key = a[4], domains = a[5], order = a[6],
-            at = a[7], spacing = a[8], flow_key = a[9], cost = a[10], charges = charges }
+            at = a[7], spacing = a[8], flow_key = a[9], cost = a[10], teaches = a[11], charges = charges }
     end
 
     -- Looks tickets up: the live ones, then those that ended not long ago.
     function load_tickets(ids)
         local wanted = {}
-        for _, id in ipairs(ids) do
-            if tickets[id] == nil then
-                tickets[id] = false
-                wanted[#wanted + 1] = id
+        for i = 1, #ids do
+            if tickets[ids[i]] == nil then
+                tickets[ids[i]] = false
+                wanted[#wanted + 1] = ids[i]
             end
         end
-        for _, key in ipairs({ KEYS[2], generation(0), generation(1) }) do
+        for place = 1, #wanted > 0 and 3 or 0 do
+            local key = place == 1 and KEYS[2] or generation(place - 2)
             local texts, missing = read_fields(key, wanted), {}
-            for i, id in ipairs(wanted) do
+            for i = 1, #wanted do
                 if texts[i] then
-                    tickets[id] = decode_ticket(id, texts[i])
+                    tickets[wanted[i]] = decode_ticket(wanted[i], texts[i])
                 else
-                    missing[#missing + 1] = id
+                    missing[#missing + 1] = wanted[i]
                 end
             end
             wanted = missing
         end
+    end
+
+    -- The number in a ticket's id as processes choose it, "<process>-<hex>"; nil in any other.
+    local function number_of(id)
+        local before = #pool.caller + 1
+        local number = string.sub(id, 1, before) == pool.caller .. "-" and tonumber(string.sub(id, before + 1), 16)
+        return number and number < NO_NUMBER and number or nil
+    end
+
+    -- Looks the tickets of some operations up. An id with a higher number than all before it is new.
+    function load_tickets_of(calls)
+        local ids, process = {}, processes[pool.caller]
+        local highest = process[6]
+        for i = 1, #calls do
+            local kind, id = calls[i][1], calls[i][2]
+            local number = (kind == "e" or kind == "c") and number_of(id)
+            if kind == "e" and number and number > process[6] then
+                tickets[id] = false
+            elseif kind ~= "h" and kind ~= "b" then
+                ids[#ids + 1] = id
+            end
+            highest = number and number > highest and number or highest
+        end
+        if highest > process[6] then
+            process[6], process.dirty = highest, true
+        end
+        load_tickets(ids)
     end
 
     -- The ticket, live or ended not long ago; false when it is not known.

@@ -1,0 +1,24 @@
+-- lib/lineup: new tickets take their places in their flows.
+
+local function line_up(ticket)
+    local queue = queue_of(ticket.queue)
+    local flow = flow_of(queue, ticket.band, ticket.tenant)
+    table.insert(flow.fresh, ticket)
+    queue.asked = queue.asked or {}
+    table.insert(queue.asked, ticket)
+    pool.is_asked = true
+    if flow.order == 0 then
+        look(flow)
+    end
+end
+
+-- Those that went before anything had to wait count in the order of what waits now.
+local function count_at_once()
+    for _, ticket in ipairs(at_once) do
+        local queue = pool.queues[ticket.queue]
+        if queue then
+            ticket.flow = flow_of(queue_of(ticket.queue), ticket.band, ticket.tenant)
+            advance_tag(ticket.flow, ticket)
+        end
+    end
+end
