@@ -22,7 +22,7 @@ STYLES = {"queued": "yellow", "granted": "green", "settled": "green", "unknown":
 
 
 def explain(
-    ticket: Annotated[str, typer.Argument(help="Its id: `status`, the log and errors name it.")],
+    ticket: Annotated[str, typer.Argument(help="Its id; `status` shows that of the next of each queue.")],
     config: ConfigOption = None,
     redis: RedisOption = None,
     namespace: NamespaceOption = None,
