@@ -1,6 +1,6 @@
 """The same limiter load through llm_fleet and through four other limiters, in one run.
 
-Each runs in a virtual environment of its own (benchmarks/.venvs, made at the first run), 2 processes
+Each runs in a virtual environment of its own (.venv/peers, made at the first run), 2 processes
 of 32 tasks each; what cannot be installed is skipped with the reason. Compared with redis-py's bare
 `EVALSHA return 1` from the same environment, and in turns with it.
 """

@@ -11,7 +11,7 @@ from pathlib import Path
 
 __all__ = ["PEERS", "Peer", "Unavailable", "python_of"]
 
-FOLDER = Path(__file__).parent / ".venvs"
+FOLDER = Path(__file__).resolve().parent.parent / ".venv" / "peers"
 INSTALL_TIMEOUT_S = 300
 
 
@@ -96,8 +96,7 @@ def python_of(peer: Peer) -> str:
     """
     if not peer.packages:
         return sys.executable
-    FOLDER.mkdir(exist_ok=True)
-    (FOLDER / ".gitignore").write_text("*\n")
+    FOLDER.mkdir(parents=True, exist_ok=True)
     folder = FOLDER / peer.packages[0].partition("[")[0].replace("==", "-")
     python = folder / "bin/python"
     if not (folder / "ready").exists():
