@@ -31,8 +31,9 @@ from ..models import Call, Response, Usage
 
 __all__ = ["RateLimit", "RateLimitConfig"]
 
-SAYING_WHY_S = 0.1
-"""A wait ends this much before its call does, so that there is time to say what it waited for."""
+SAYING_WHY_S, SAYING_WHY_SHARE = 0.5, 0.2
+"""A wait ends this much before its call does, at most this share of what is left, so that there is time
+to say what it waited for, or that Redis does not."""
 
 UNNAMED_PAUSE_S = 1.0
 """How long a 429 without `retry-after` pauses its domain."""
@@ -64,7 +65,8 @@ class RateLimit:
     async def _acquire(self, call: Call) -> Lease:
         need, timeout_s = await self._needs(call), call.queue_timeout
         if call.deadline is not None:
-            timeout_s = min(timeout_s, max(0.0, call.deadline - time.monotonic() - SAYING_WHY_S))
+            left_s = max(0.0, call.deadline - time.monotonic())
+            timeout_s = min(timeout_s, left_s - min(SAYING_WHY_S, left_s * SAYING_WHY_SHARE))
         try:
             outcome = await self._pool.enqueue(need, timeout_s=timeout_s)
         except asyncio.CancelledError as error:
