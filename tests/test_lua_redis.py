@@ -65,7 +65,7 @@ COMMANDS = st.one_of(
     command("LPOP", KEYS), command("LPOP", "list", st.sampled_from("123")),
     command("ZADD", "same", SAME), command("ZADD", "scored", SCORED), command("ZADD", "scored", "NX", SCORED),
     command("ZADD", KEYS.filter(lambda key: key != "same"), SCORED), command("ZREM", KEYS, MANY), command("ZCARD", KEYS),
-    command("ZSCORE", "scored", NAMES), command("ZRANK", "scored", NAMES), command("ZRANGE", KEYS, INDEX, INDEX, WITH),
+    command("ZSCORE", "scored", NAMES), command("ZMSCORE", KEYS, MANY), command("ZRANK", "scored", NAMES), command("ZRANGE", KEYS, INDEX, INDEX, WITH),
     command("ZRANGEBYLEX", "same", LEX, LEX, LIMIT), command("ZREVRANGEBYLEX", "same", LEX, LEX, LIMIT),
     command("ZLEXCOUNT", "same", LEX, LEX), command("ZRANGEBYSCORE", "scored", BOUNDS, BOUNDS, WITH, LIMIT),
     command("ZCOUNT", "scored", BOUNDS, BOUNDS), command("ZREMRANGEBYRANK", "scored", INDEX, INDEX),

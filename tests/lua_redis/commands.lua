@@ -241,6 +241,15 @@ function commands.ZSCORE(key, member)
     return set and set.scores[member] and score_text(set.scores[member]) or false
 end
 
+function commands.ZMSCORE(key, ...)
+    local found = { ... }
+    peek(key, "zset")
+    for i, member in ipairs(found) do
+        found[i] = commands.ZSCORE(key, member)
+    end
+    return found
+end
+
 local function with_scores(set, members)
     local found = {}
     for _, member in ipairs(members) do
@@ -491,7 +500,7 @@ end
 local ARITY = {
     HGET = { 2, 2 }, HMGET = { 2 }, HSET = { 3 }, HDEL = { 2 }, HLEN = { 1, 1 }, HEXISTS = { 2, 2 }, HKEYS = { 1, 1 },
     HGETALL = { 1, 1 }, HINCRBY = { 3, 3 }, RPUSH = { 2 }, LLEN = { 1, 1 }, LRANGE = { 3, 3 }, LINDEX = { 2, 2 },
-    LPOP = { 1, 2 }, ZADD = { 3 }, ZREM = { 2 }, ZCARD = { 1, 1 }, ZSCORE = { 2, 2 }, ZRANK = { 2, 2 }, ZRANGE = { 3 },
+    LPOP = { 1, 2 }, ZADD = { 3 }, ZREM = { 2 }, ZCARD = { 1, 1 }, ZSCORE = { 2, 2 }, ZMSCORE = { 2 }, ZRANK = { 2, 2 }, ZRANGE = { 3 },
     ZRANGEBYLEX = { 3 }, ZREVRANGEBYLEX = { 3 }, ZLEXCOUNT = { 3, 3 }, ZRANGEBYSCORE = { 3 }, ZCOUNT = { 3, 3 },
     ZREMRANGEBYRANK = { 3, 3 }, SET = { 2 }, GET = { 1, 1 }, DEL = { 1 }, UNLINK = { 1 }, EXISTS = { 1 },
     TYPE = { 1, 1 }, PEXPIRE = { 2, 2 }, PTTL = { 1, 1 }, TIME = { 0, 0 },

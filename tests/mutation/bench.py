@@ -65,12 +65,16 @@ class Record:
 def use_mini_redis() -> None:
     """From now on rigs are on the mini Redis, and moving their clock costs nothing."""
     now_us = [0]
-    mini = MiniRedis(lambda: now_us[0])
+
+    def clock() -> int:
+        return now_us[0]
 
     def timed(rig: pool_rig.Rig, command: Callable[[], Any]) -> Any:
-        now_us[0] = rig.time_ms * 1000 + 250
+        if rig.is_fake:
+            now_us[0], rig.client.clock = rig.time_ms * 1000 + 250, clock
         return command()
 
+    mini = MiniRedis(clock)
     pool_rig.FAKE = mini  # type: ignore[assignment]
     pool_rig.Rig.timed = timed  # type: ignore[method-assign, assignment]
 
