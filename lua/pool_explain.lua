@@ -25,7 +25,6 @@
 --@include lib/queues
 --@include lib/tickets
 --@include lib/leases
---@include lib/mailboxes
 --@include lib/answer
 --@include lib/flows
 --@include lib/lines

@@ -28,9 +28,10 @@ do
             local theirs, aged_in = band_sums(queue, lower)
             if theirs.waiting > 0 and aged_in <= time then
                 add_sums(sums, theirs, theirs.waiting)
-                for _, flow in ipairs(flows_in(queue, lower)) do
+                local list, times = flows_in(queue, lower)
+                for _, flow in ipairs(list) do
                     local _, count = lines_before(flow, ticket)
-                    older = older + count
+                    older = older + count * times
                 end
                 sums.aged_in = math.min(sums.aged_in or aged_in, aged_in)
             end
@@ -38,7 +39,7 @@ do
         return sums, older
     end
 
-    -- What is expected to be granted before a ticket: {own, mates, higher, lower} are sums, `time_of` tells in
+    -- What is expected to be granted before a ticket: {own, tenants, higher, lower} are sums, `time_of` tells in
     -- what time sums are carried.
     function work_ahead(ticket, flow, time_of)
         local queue, own = flow.queue, own_sums(flow, ticket)
@@ -62,6 +63,6 @@ do
             end
             add_sums(lower, aged, math.min(aged.waiting, used + math.floor(rest / AGED_TURN)))
         end
-        return { own = own, mates = mates, higher = higher, lower = lower }
+        return { own = own, tenants = mates, higher = higher, lower = lower }
     end
 end

@@ -31,10 +31,11 @@ do
     function mates_before(ticket, flow, own)
         local sums, tag = no_tickets(), math.max(flow.tag, is_visible(flow) and 0 or flow.queue[VIRTUAL + flow.band])
         tag = tag + (own.waiting > 0 and own.waiting * step_of(flow.queue, flow.tenant, own) or 0)
-        for _, mate in ipairs(flows_in(flow.queue, flow.band)) do
+        local list, times = flows_in(flow.queue, flow.band)
+        for _, mate in ipairs(list) do
             if mate ~= flow and tag >= mate.tag then
                 local step = step_of(flow.queue, mate.tenant, mate)
-                add_sums(sums, mate, gone_by(mate, tag, step, mate.order < flow.order))
+                add_sums(sums, mate, times * gone_by(mate, tag, step, mate.order < flow.order))
             end
         end
         return sums

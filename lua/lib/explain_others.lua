@@ -16,9 +16,10 @@ do
 
     local function add_queue(sums, queue, ticket, share)
         for band = 0, 2 do
-            for _, flow in ipairs(flows_in(queue, band)) do
+            local list, times = flows_in(queue, band)
+            for _, flow in ipairs(list) do
                 local _, count = lines_before(flow, ticket)
-                add_sums(sums, flow, math.floor(math.min(flow.waiting, count) * share))
+                add_sums(sums, flow, math.min(flow.waiting, count) * share * times)
             end
         end
     end

@@ -33,12 +33,13 @@ do
         return gone > count
     end
 
-    -- Milliseconds in which a supply has what a ticket needs, after what goes before it; NEVER: it has not.
-    function time_for(supply, ahead, count, need)
-        if need <= 0 or can_carry(supply, ahead, count, need, 0) then
-            return 0
+    -- Milliseconds in which a supply has what a ticket needs, after what goes before it, but not less than
+    -- `least`; NEVER: it has not.
+    function time_for(supply, ahead, count, need, least)
+        if need <= 0 or can_carry(supply, ahead, count, need, least) then
+            return least
         end
-        local least, most = 0, 1000
+        local most = least + 1000
         while not can_carry(supply, ahead, count, need, most) do
             least, most = most, most * 2
             if most > TOO_LONG then

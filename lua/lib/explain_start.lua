@@ -59,7 +59,7 @@ do
         local ahead = work_ahead(ticket, flow, function(sums)
             return (carry(plan, { part(sums) }, ticket))
         end)
-        local work = { part(ahead.own), part(ahead.mates), part(ahead.higher), part(ahead.lower), unpack(others) }
+        local work = { part(ahead.own), part(ahead.tenants), part(ahead.higher), part(ahead.lower), unpack(others) }
         local start, binding = carry(plan, work, ticket)
         local is_own = false
         if own then
@@ -68,12 +68,14 @@ do
                 start, binding, is_own = its_start, its_binding, true
             end
         end
-        view.ahead, view.others = { own = ahead.own.waiting, tenants = ahead.mates.waiting,
-            higher = ahead.higher.waiting, lower = ahead.lower.waiting }, 0
-        for _, other in ipairs(others) do
-            view.others = view.others + other.sums.waiting
+        view.ahead, view.position, view.others = {}, 0, 0
+        for name, sums in pairs(ahead) do
+            view.ahead[name] = math.floor(sums.waiting)
+            view.position = view.position + view.ahead[name]
         end
-        view.position = ahead.own.waiting + ahead.mates.waiting + ahead.higher.waiting + ahead.lower.waiting
+        for _, other in ipairs(others) do
+            view.others = view.others + math.floor(other.sums.waiting)
+        end
         view.waits_for_slot = plan.slots <= view.position
         view.start_ms, view.opens_ms = start < NEVER and start or nil, plan.opens < NEVER and plan.opens or nil
         view.binding = binding and binding_view(binding, is_own) or nil

@@ -2,7 +2,8 @@
 
 local no_tickets, add_sums, flows_in, band_sums, lines_before, own_sums
 do
-    local FLOWS, LINES = 1000, 1000  -- most that are looked at
+    local FLOWS, LINES = 256, 1000   -- most that are looked at
+    local found = {}                 -- "t|number|band" -> flows of that band, and how many times as many there are
     local EXACTLY = 2000             -- tickets of a flow of which each one counts: more are summed in proportion
 
     function no_tickets()
@@ -16,21 +17,26 @@ do
         sums.output, sums.predicted = sums.output + flow.output * share, sums.predicted + flow.predicted * share
     end
 
-    -- The visible flows of a band that do not wait for their tenant's limit.
+    -- The first visible flows of a band in their order, without those that wait for their tenant's limit, and
+    -- how many times as many there are.
     function flows_in(queue, band)
-        local found = {}
-        for _, member in ipairs(range(string.format("t|%d|%d", queue[NUMBER], band), FLOWS)) do
-            local tenant = string.match(member, "^t|%d+|%d|%d+|%d+|%d+|([^|]*)|")
-            found[#found + 1] = complete(flow_of(queue, band, tenant))
+        local name = string.format("t|%d|%d", queue[NUMBER], band)
+        if not found[name] then
+            local members, list = range(name, FLOWS), {}
+            for i, member in ipairs(members) do
+                local tenant = string.match(member, "^t|%d+|%d|%d+|%d+|%d+|([^|]*)|")
+                list[i] = complete(flow_of(queue, band, tenant))
+            end
+            found[name] = { list, #members == FLOWS and count_range(name) / FLOWS or 1 }
         end
-        return found
+        return unpack(found[name])
     end
 
     -- What waits in a band, and in how many ms its oldest head will have waited for the aging time.
     function band_sums(queue, band)
-        local sums, oldest = no_tickets(), nil
-        for _, flow in ipairs(flows_in(queue, band)) do
-            add_sums(sums, flow, flow.waiting)
+        local sums, oldest, list, times = no_tickets(), nil, flows_in(queue, band)
+        for _, flow in ipairs(list) do
+            add_sums(sums, flow, flow.waiting * times)
             oldest = oldest and oldest.order < flow.order and oldest or flow
         end
         return sums, oldest and math.max(0, oldest.at + tenancy()[AGING] + 1 - pool.now)

@@ -84,8 +84,8 @@ do
                     units, count = units + used_by(supply.shape, part.sums, part.lane, ticket.cold), count + part.sums.waiting
                 end
             end
-            local wait = time_for(supply, units, count, need)
-            if wait > longest or (wait > 0 and wait == longest and not binding) then
+            local wait = time_for(supply, units, count, need, longest)
+            if wait > longest then
                 longest, binding = wait, { supply = supply, ahead = units, need = need }
             end
         end
