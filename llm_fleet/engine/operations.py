@@ -25,7 +25,6 @@ class Waiter:
         self.created = time.monotonic()
         self.is_queued = False
         self.is_done = False
-        self.timer: asyncio.TimerHandle | None = None
 
     @property
     def ticket(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,11 +30,11 @@ RULES = ("at_start", "at_start_adjust", "as_produced")
 
 TENANT_DOMAIN = "tenant:"
 """What the name of a tenant's domain begins with."""
-_FORBIDDEN = frozenset('|"\\')
+_FORBIDDEN = re.compile(r'[|"\\\x00-\x1f]')
 
 
 def _check_name(kind: str, value: str) -> None:
-    if len(value) > 128 or any(char in _FORBIDDEN or char < " " for char in value):
+    if len(value) > 128 or _FORBIDDEN.search(value):
         raise ConfigError(f"{kind} {value[:40]!r}: use at most 128 characters, no |, quotes or backslashes")
 
 

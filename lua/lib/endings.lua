@@ -27,14 +27,15 @@ do
     -- Ends a lease in `state`, or adds to one that had expired: never frees a slot twice. `input` and
     -- `output` are nil where nobody knows them.
     function settle(ticket, input, output, state, lesson)
-        local late, cost, charges = ticket.state == "x", 0, ticket.charges
+        local late, cost, charges = ticket.state == "x", -1, ticket.charges
         for i = 1, #charges do
             local amount = amount_of(charges[i].kind % 10, input, output)
-            cost = math.max(cost, end_charge(charges[i], amount, late, lesson))
+            local cost_here = end_charge(charges[i], amount, late, lesson)
+            cost = is_of_tenant(charges[i].field) and cost or math.max(cost, cost_here)
         end
         if not late then
             release(ticket)
-            note_cost(ticket, #charges > 0 and cost or ticket.cost)
+            note_cost(ticket, cost >= 0 and cost or ticket.cost)
         end
         remember_end(ticket, late and "x" or state)
     end

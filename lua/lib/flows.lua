@@ -1,18 +1,19 @@
 -- lib/flows: a flow is what one tenant has waiting in one band of a queue, in order of arrival; its tag
 -- is its place among the flows of the band (start-time fair queueing, ENGINE.md §4).
 --
--- "flow|<number>|<band>|<tenant>" of KEYS[1] = [tag, waiting, input, output, predicted, large, member]: sums
--- over what waits, 1 where some need was above a capacity, and the member of KEYS[3] that tells its place:
+-- "flow|<number>|<band>|<tenant>" of KEYS[1] = [tag, waiting, input, output, predicted, member]: sums over
+-- what waits, and the member of KEYS[3] that tells its place:
 --   t|number|band|tag|order|enqueued_at|tenant|process|id       in the order, by its visible head
 --   p|number|wake_at|band|order|enqueued_at|tenant|process|id   waits for its tenant's limit
 --   e|number|band|tag|tenant                                    empty, its tag ahead of the virtual time
 
 local reading = {}             -- "number|band" -> how far its order was read: {last, tag, order, has_more}
+local lines = {}               -- "process|flow" -> sums over the line of a process
 local loaded = {}              -- "number|band" -> the flows of that band among them
 local flows = {}               -- "number|band|tenant" -> flow: all that were looked at in this call
-local flow_key, new_flow, complete, flow_of, flow_keyed, count_ticket, is_visible, release_flow, look
+local flow_key, new_flow, complete, flow_of, flow_keyed, line_of, count_ticket, is_visible, release_flow, look
 do
-    local NO_FLOW = { 0, 0, 0, 0, 0, 0, "" }
+    local NO_FLOW = { 0, 0, 0, 0, 0, "" }
 
     function flow_key(queue, band, tenant)
         return string.format("%d|%d|%s", queue[NUMBER], band, tenant)
@@ -39,8 +40,8 @@ do
     -- Reads the sums of a flow of which only the member was known.
     function complete(flow)
         if not flow.waiting then
-            local _, waiting, input, output, predicted, large = unpack(read_flow(flow.queue, flow.key))
-            flow.waiting, flow.input, flow.output, flow.predicted, flow.large = waiting, input, output, predicted, large
+            local _, waiting, input, output, predicted = unpack(read_flow(flow.queue, flow.key))
+            flow.waiting, flow.input, flow.output, flow.predicted = waiting, input, output, predicted
         end
         return flow
     end
@@ -49,9 +50,9 @@ do
     function flow_of(queue, band, tenant)
         local key = flow_key(queue, band, tenant)
         if not flows[key] then
-            local tag, waiting, input, output, predicted, large, member = unpack(read_flow(queue, key))
+            local tag, waiting, input, output, predicted, member = unpack(read_flow(queue, key))
             local flow = new_flow(queue, band, tenant, tag, member)
-            flow.waiting, flow.input, flow.output, flow.predicted, flow.large = waiting, input, output, predicted, large
+            flow.waiting, flow.input, flow.output, flow.predicted = waiting, input, output, predicted
         end
         return flows[key]
     end
@@ -63,13 +64,23 @@ do
         return queue and flow_of(queue, tonumber(band), tenant)
     end
 
+    -- The line of a process in a flow: [waiting, input, output, predicted, 1 where some need was above a capacity].
+    function line_of(flow, process)
+        local name = process .. "|" .. flow.key
+        lines[name] = lines[name] or not flow.queue.is_new and read_json(redis.call("HGET", KEYS[1], "line|" .. name), nil)
+            or { 0, 0, 0, 0, 0 }
+        return lines[name]
+    end
+
     -- Adds a ticket to what waits in its flow, or takes it away (by = -1).
     function count_ticket(flow, ticket, by)
         complete(flow)
         flow.waiting, flow.input = flow.waiting + by, flow.input + by * ticket.input
         flow.output, flow.predicted = flow.output + by * ticket.output, flow.predicted + by * ticket.predicted
         flow.queue[WAITING + flow.band] = flow.queue[WAITING + flow.band] + by
-        flow.large = flow.waiting > 0 and flow.large or 0
+        local line = line_of(flow, ticket.process)
+        line[1], line[2], line[3] = line[1] + by, line[2] + by * ticket.input, line[3] + by * ticket.output
+        line[4], line[5], line.is_changed = line[4] + by * ticket.predicted, line[1] > 0 and line[5] or 0, true
         flow.is_changed, pool.queues_changed = true, true
     end
 

@@ -40,9 +40,9 @@ do
 
     -- Takes all charges of a ticket from the buckets of its holders (a key, a tenant), and puts it in flight.
     -- Its spacing is the time, in ms, in which what it takes at the start from minute limits refills; its
-    -- cost the share of the limit that it takes most of (lib/charge).
+    -- cost the share of the limit of the key that it takes most of (lib/charge).
     function take_charges(ticket, domains, holders)
-        local charges, spacing, cost, needs, counts = {}, 0, 0, ticket.needs, false
+        local charges, spacing, cost, needs, counts = {}, 0, -1, ticket.needs, false
         for h = 1, #holders do
             for r = 1, #holders[h].records do
                 local record = holders[h].records[r]
@@ -51,17 +51,19 @@ do
                     local bucket = record.buckets[i]
                     local shape = bucket.shape
                     local need = needs and needs[shape] or need_of(shape, ticket)
-                    local cost_here = cost_of(shape, need)
                     charges[#charges + 1] = take(bucket, need, record.field)
-                    cost = cost_here > cost and cost_here or cost
-                    if h == 1 and shape.tick == 1 and shape.rule ~= AS_PRODUCED then
-                        spacing = math.max(spacing, ceil_div(need, shape.rate))
+                    if h == 1 then
+                        local cost_here = cost_of(shape, need)
+                        cost = cost_here > cost and cost_here or cost
+                        if shape.tick == 1 and shape.rule ~= AS_PRODUCED then
+                            spacing = math.max(spacing, ceil_div(need, shape.rate))
+                        end
                     end
                 end
             end
         end
         ticket.charges, ticket.domains, ticket.spacing = charges, domains, spacing
-        ticket.cost = #charges > 0 and cost or COST_OF_NOTHING
+        ticket.cost = cost >= 0 and cost or COST_OF_NOTHING
         enter(ticket, counts)
     end
 

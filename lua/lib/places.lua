@@ -29,8 +29,8 @@ do
         end
         if flow.waiting > 0 or member ~= "" then
             written[#written + 1] = "flow|" .. flow.key
-            written[#written + 1] = string.format('[%d,%d,%d,%d,%d,%d,"%s"]', flow.tag, flow.waiting, flow.input, flow.output,
-                flow.predicted, flow.large, member)
+            written[#written + 1] = string.format('[%d,%d,%d,%d,%d,"%s"]', flow.tag, flow.waiting, flow.input, flow.output,
+                flow.predicted, member)
         elseif not flow.queue.is_new then
             dropped[#dropped + 1] = "flow|" .. flow.key
         end
@@ -69,7 +69,19 @@ do
         end
     end
 
+    local function place_lines()
+        for name, line in pairs(lines) do
+            if line.is_changed and line[1] > 0 then
+                written[#written + 1] = "line|" .. name
+                written[#written + 1] = string.format("[%d,%d,%d,%d,%d]", unpack(line, 1, 5))
+            elseif line.is_changed then
+                dropped[#dropped + 1] = "line|" .. name
+            end
+        end
+    end
+
     function place_flows()
+        place_lines()
         for _, flow in pairs(flows) do
             if flow.is_changed then
                 place(flow)

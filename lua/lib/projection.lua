@@ -1,5 +1,5 @@
 -- lib/projection: when a ticket can start at the earliest (ENGINE.md §4). Only what is sure counts: the
--- tickets of its own flow before it, at the learned ratio of actual to reserved, and every unit that the
+-- tickets of its own process in its flow before it, at the learned ratio of actual to reserved, and every unit that the
 -- keys of its queue can have by then.
 
 local earliest_for, earliest_start
@@ -93,14 +93,15 @@ do
         return false
     end
 
-    -- The lower bound of a new ticket's start. While a process is silent, its tickets may yet be dropped.
+    -- The lower bound of a new ticket's start. Of what waits before it only its own process's tickets are
+    -- sure to stay: another process may end, and its tickets with it.
     function earliest_start(ticket)
-        local flow = complete(flow_of(pool.queues[ticket.queue], ticket.band, ticket.tenant))
-        flow.large = flow.large == 0 and is_large(ticket) and 1 or flow.large
-        if flow.large == 1 or #pool.parked > 0 then
+        local line = line_of(flow_of(pool.queues[ticket.queue], ticket.band, ticket.tenant), ticket.process)
+        line[5] = line[5] == 0 and is_large(ticket) and 1 or line[5]
+        if line[5] == 1 then
             return 0
         end
-        return (earliest_for(ticket.queue, { waiting = flow.waiting + 1, input = flow.input + ticket.input,
-            output = flow.output + ticket.output, predicted = flow.predicted + ticket.predicted }))
+        return (earliest_for(ticket.queue, { waiting = line[1] + 1, input = line[2] + ticket.input,
+            output = line[3] + ticket.output, predicted = line[4] + ticket.predicted }))
     end
 end

@@ -16,6 +16,7 @@
 -- the provider counts windows.
 
 local written, dropped = {}, {}  -- fields of KEYS[1] and their texts to write at the end, fields to remove
+local ratios = {}        -- lane -> what lib/ratio knows of it
 local processes = {}     -- id -> {seen, pushed_at, state, last call, due, number, dirty}
 local records = {}       -- "domain|lane" -> {field, domain, shapes, pause_until, buckets, dirty}, or false
 local pool = {}          -- the meta record, and `now`
