@@ -23,7 +23,16 @@ from llm_fleet.engine.registration import Known, keyset_hash, offer
 from llm_fleet.engine.scripts import load_script
 from llm_fleet.engine.values import Bucket, DomainLimits, LaneLimits, Need, PoolLimits, Settlement
 
-__all__ = ["Answer", "ScriptPool", "best_of", "open_server", "per_step_us", "pool_limits", "script_us"]
+__all__ = [
+    "Answer",
+    "ScriptPool",
+    "best_of",
+    "cpu_us",
+    "open_server",
+    "per_step_us",
+    "pool_limits",
+    "script_us",
+]
 
 PLENTY = 10**9
 MOST_OPERATIONS = 128

@@ -28,7 +28,7 @@ import redis
 
 from benchmarks.engine_report import environment
 from benchmarks.engine_rig import cpu_us, open_server
-from benchmarks.peers_environment import PEERS, Peer, Unavailable, python_of
+from benchmarks.peers_environment import PEERS, Peer, Unavailable, python_of, version_of
 
 Json = dict[str, Any]
 ROOT = Path(__file__).parent.parent
@@ -136,7 +136,8 @@ def gap_after_kill(python: str, peer: Peer, url: str) -> float:
 
 def compare(peer: Peer, url: str, client: redis.Redis, *, is_quick: bool) -> Json:
     """All that is compared, of one limiter."""
-    python, found = python_of(peer), dict[str, Any]()
+    python = python_of(peer)
+    found: Json = {"python": version_of(python)}
     turns, seconds = (1, 0.3) if is_quick else (3, 2.0)
     for resources in peer.resources:
         client.flushall()

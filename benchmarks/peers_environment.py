@@ -9,7 +9,7 @@ import venv
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["PEERS", "Peer", "Unavailable", "python_of"]
+__all__ = ["PEERS", "Peer", "Unavailable", "python_of", "version_of"]
 
 FOLDER = Path(__file__).resolve().parent.parent / ".venv" / "peers"
 INSTALL_TIMEOUT_S = 300
@@ -45,6 +45,11 @@ PEERS = (
         (3, 12), "token_throttle", (1, 3),
     ),
 )  # fmt: skip
+
+
+def version_of(python: str) -> str:
+    """The version of an interpreter."""
+    return subprocess.run([python, "-V"], capture_output=True, text=True, check=True).stdout.split()[-1]
 
 
 def is_new_enough(python: str, version: tuple[int, int]) -> bool:
