@@ -31,6 +31,10 @@
 --@include lib/choice
 --@include lib/weigh
 --@include lib/verdict
+
+if not open_pool("", {}) then
+    return ""
+end
 --@include lib/tenants
 --@include lib/bands
 --@include lib/judgement
@@ -42,8 +46,4 @@
 --@include lib/explain_others
 --@include lib/explain_start
 --@include lib/explain_view
-
-if not open_pool("", {}) then
-    return ""
-end
 return cjson.encode(explained(ARGV[1]))

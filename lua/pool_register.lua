@@ -62,18 +62,21 @@ pool.fence = math.max(pool.fence, offer.known_fence)
 rotate_ended()
 
 apply_order(offer)
-local outcome, has_moved = {}, false
+local outcome, has_moved, has_applied = {}, false, false
 for _, domain in ipairs(offer.domains) do
     outcome[#outcome + 1] = domain[1]
     outcome[#outcome + 1] = apply_domain(offer, domain, is_survivor)
+    has_applied = has_applied or outcome[#outcome] == "applied"
     touch_tenants(domain[1])
 end
 for _, key in ipairs(offer.keys) do
     has_moved = apply_key(offer, key[1], key[2]) or has_moved
 end
-write_keyset(offer.keyset, offer.keyset_keys)
-if has_moved then
+if has_moved or (has_applied and pool.has_crowd == 1) then
     rejoin_keysets()
+end
+if has_applied or not keys_of(offer.keyset) then
+    write_keyset(offer.keyset, offer.keyset_keys)
 end
 if processes[pool.caller] and processes[pool.caller][3] > 0 then
     unpark(pool.caller)
@@ -83,6 +86,9 @@ if is_survivor then
     for _, lease in ipairs(offer.leases) do
         reassert(lease)
     end
+end
+if pool.is_new_crowd then
+    load_records(names_of("limits"))
 end
 release_flows()
 place_flows()

@@ -1,8 +1,9 @@
 -- lib/choice: the keys that a queue may use.
 
 local choices = {}             -- queue -> its keys: {key, domains, records, buckets, is_gated}
-local choice_of, choices_of, is_out_of_service, fits_somewhere
+local choice_of, entries_of, crowd_of, choices_of, is_out_of_service, fits_somewhere
 do
+    local crowds = {}
 
     -- True when more than buckets can stand between a ticket and a key: a pause, slots.
     local function is_gated(record)
@@ -22,11 +23,38 @@ do
             is_gated = has_gate or #buckets == 0 }
     end
 
+    -- {key, domains, ...} of a key set; of a crowd they are read one by one.
+    function entries_of(keyset)
+        local entries = keys_of(keyset) or {}
+        if entries[1] ~= "#" then
+            return entries
+        end
+        local fields, all = {}, {}
+        for i = 1, entries[2] do
+            fields[i] = string.format("entry|%s|%d", keyset, i)
+        end
+        for i, text in ipairs(read_fields(KEYS[1], fields)) do
+            all[2 * i - 1], all[2 * i] = string.match(text, "^([^|]+)|(.*)$")
+        end
+        return all
+    end
+
+    -- What is known of a queue whose key set is a crowd (lib/crowd); nil of any other.
+    function crowd_of(queue)
+        if crowds[queue] == nil then
+            local lane, keyset = string.match(queue, "^(.*)|([^|]+)$")
+            local entries = keys_of(keyset)
+            crowds[queue] = entries and entries[1] == "#" and { lane = lane, keyset = keyset, size = entries[2],
+                is_uniform = entries[3] == 1 and (entries[4] == 1 or not next(pool.outages)), choices = {} } or false
+        end
+        return crowds[queue] or nil
+    end
+
     -- The keys that a queue may use, in their order.
     function choices_of(queue)
         if not choices[queue] then
             local lane, keyset = string.match(queue, "^(.*)|([^|]+)$")
-            local entries, fields, wanted, found = keys_of(keyset) or {}, {}, {}, {}
+            local entries, fields, wanted, found = entries_of(keyset), {}, {}, {}
             for i = 2, #entries, 2 do
                 fields[i] = fields_of(entries[i], lane)
                 for _, field in ipairs(fields[i]) do

@@ -6,11 +6,12 @@
 local work_ahead
 do
     local AGED_TURN = 7            -- as lib/bands has it
+    local PASSES = 12              -- until what limited tenants can have by the start fits to the start
 
     -- Of the tickets of higher bands those that go before the one that needs so many turns of aged bands: all, but
     -- for every eighth grant from when its band has aged. Then how many turns there are until then.
     local function higher_before(queue, band, sums, needed, time_of)
-        local _, aged_in = band_sums(queue, band)
+        local _, aged_in = band_sums(queue, band, NEVER)
         local time = sums.waiting > 0 and aged_in and time_of(sums) or 0
         if time == 0 or aged_in >= time then
             return sums, 0
@@ -25,7 +26,7 @@ do
     local function aged_lower(queue, ticket, time)
         local sums, older = no_tickets(), 0
         for lower = ticket.band + 1, 2 do
-            local theirs, aged_in = band_sums(queue, lower)
+            local theirs, aged_in = band_sums(queue, lower, time)
             if theirs.waiting > 0 and aged_in <= time then
                 add_sums(sums, theirs, theirs.waiting)
                 local list, times = flows_in(queue, lower)
@@ -39,14 +40,27 @@ do
         return sums, older
     end
 
-    -- What is expected to be granted before a ticket: {own, tenants, higher, lower} are sums, `time_of` tells in
-    -- what time sums are carried.
-    function work_ahead(ticket, flow, time_of)
-        local queue, own = flow.queue, own_sums(flow, ticket)
-        local mates, above, lower = mates_before(ticket, flow, own), no_tickets(), no_tickets()
+    -- Of aged lower bands those that go before the ticket, which has `count` of its own band before it: `turns`
+    -- while higher bands go, and every eighth grant then.
+    local function lower_before(ticket, queue, aged, older, turns, count, time)
+        local sums, used = no_tickets(), math.min(older, turns)
+        if aged.waiting > 0 then
+            local rest = math.max(0, count - turns + used)
+            rest = aged.aged_in > 0 and rest * (1 - aged.aged_in / time) or rest + (turns == 0 and queue[TURN] or 0)
+            add_sums(sums, aged, math.min(aged.waiting, used + math.floor(rest / AGED_TURN)))
+        end
+        return sums
+    end
+
+    -- What is expected to be granted before a ticket that starts in about so many ms: its parts and their sum;
+    -- whether tenants' own limits had a part in it.
+    local function ahead_within(ticket, flow, own, ms, time_of)
+        local queue, above, is_limited = flow.queue, no_tickets(), false
+        local mates, has_limits = mates_before(ticket, flow, own, ms)
         for band = 0, ticket.band - 1 do
-            local theirs = band_sums(queue, band)
+            local theirs, _, its = band_sums(queue, band, ms)
             add_sums(above, theirs, theirs.waiting)
+            is_limited = is_limited or its
         end
         local all, count = no_tickets(), own.waiting + mates.waiting
         for _, part in ipairs({ own, mates, above }) do
@@ -55,14 +69,22 @@ do
         local time = time_of(all)
         local aged, older = aged_lower(queue, ticket, time)
         local higher, turns = higher_before(queue, ticket.band, above, older + count + 1, time_of)
-        if aged.waiting > 0 then
-            local used, share = math.min(older, turns), aged.aged_in > 0 and 1 - aged.aged_in / time or 1
-            local rest = math.max(0, count - turns + used) * share
-            if higher.waiting == 0 and aged.aged_in == 0 then
-                rest = rest + queue[TURN]
+        local lower = lower_before(ticket, queue, aged, older, turns, count, time)
+        return { own = own, tenants = mates, higher = higher, lower = lower }, time, is_limited or has_limits
+    end
+
+    -- What is expected to be granted before a ticket: {own, tenants, higher, lower} are sums; `time_of` tells in
+    -- what time sums are carried.
+    function work_ahead(ticket, flow, time_of)
+        local own = own_sums(flow, ticket)
+        local parts, time, is_limited = ahead_within(ticket, flow, own, NEVER, time_of)
+        for _ = 1, is_limited and PASSES or 0 do
+            local before = time
+            parts, time = ahead_within(ticket, flow, own, before, time_of)
+            if time == before then
+                break
             end
-            add_sums(lower, aged, math.min(aged.waiting, used + math.floor(rest / AGED_TURN)))
         end
-        return { own = own, tenants = mates, higher = higher, lower = lower }
+        return parts
     end
 end

@@ -1,6 +1,6 @@
 -- lib/explain_refill: what a supply, the same limit of several keys, has had by some time. Pure, but for `pool.now`.
 
-local time_for
+local units_by, time_for
 do
     local TOO_LONG = 2 ^ 40        -- ms: some thirty years
 
@@ -10,7 +10,7 @@ do
     end
 
     -- Units of a bucket that tickets can have taken by then: none before its key opens.
-    local function units_by(source, ms)
+    function units_by(source, ms)
         if ms < source.opens then
             return 0
         end

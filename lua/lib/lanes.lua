@@ -67,7 +67,7 @@ local function apply_lane(domain, lane, is_lost)
     local field, text = domain .. "|" .. lane[1], limits_text(lane)
     local old = record_of(field)
     local record = { field = field, shapes = decode_limits(text), pause_until = old and old.pause_until or 0,
-        buckets = {}, dirty = true }
+        buckets = {}, dirty = true, stored = old and old.stored, stored_shapes = old and old.stored_shapes }
     for i, shape in ipairs(record.shapes) do
         local bucket = carry_over(field, shape, old)
         bucket.level = is_lost and math.min(bucket.level, 0) or bucket.level

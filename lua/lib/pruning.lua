@@ -34,7 +34,13 @@ do
         end
         for _, hash in ipairs(names_of("keyset")) do
             if not used[hash] then
-                redis.call("HDEL", KEYS[1], "keyset|" .. hash)
+                local gone = { "keyset|" .. hash }
+            for _, name in ipairs(names_of("entry")) do
+                if string.match(name, "^[^|]+") == hash then
+                    gone[#gone + 1] = "entry|" .. name
+                end
+            end
+            send("HDEL", KEYS[1], gone)
             end
         end
     end

@@ -2,7 +2,8 @@
 --
 -- Fields of KEYS[1]:
 --   meta                   [epoch, predecessor, fence, seq, offset, seen, lease, presence, ttl_ms, touched,
---                           expires]: no lease expires before that, by the lease clock
+--                           expires, 1 where a key set is a crowd]: no lease expires before `expires`, by
+--                           the lease clock
 --   queues                 {queue: lib/queues} of the queues that wait
 --   order                  tenants and the aging time: lib/tenants
 --   outages                {key id: [until (0 = for ever), reason]}
@@ -43,7 +44,7 @@ do
             return nil
         end
         pool.epoch, pool.predecessor, pool.fence, pool.seq, pool.offset, pool.seen, pool.lease, pool.presence, pool.ttl,
-            pool.touched, pool.expires = unpack(cjson.decode(raw[1]))
+            pool.touched, pool.expires, pool.has_crowd = unpack(cjson.decode(raw[1]))
         pool.seen_before = pool.seen
         pool.now = advance(pool, pool.time, pool.ttl)
         return raw
@@ -73,6 +74,7 @@ do
             buckets[i] = { shape = shape, level = level, held = state[2 * i + 2], idle = idle }
         end
         return { field = field, pause_until = state[1], shapes = decoded, buckets = buckets, dirty = false,
+            stored = state, stored_shapes = decoded,
             domain = string.sub(field, -2) == "|*" and string.sub(field, 1, -3) or nil }
     end
 

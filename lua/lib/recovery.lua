@@ -4,7 +4,7 @@
 local function create_pool(epoch, known_epoch)
     pool.epoch, pool.predecessor = epoch, known_epoch
     pool.fence, pool.seq, pool.offset, pool.seen = 0, 0, 0, 0
-    pool.lease, pool.presence, pool.touched, pool.expires = 0, 0, 0, 0
+    pool.lease, pool.presence, pool.touched, pool.expires, pool.has_crowd = 0, 0, 0, 0, 0
     pool.seen_before = pool.time
     pool.now = advance(pool, pool.time, pool.ttl)
 end

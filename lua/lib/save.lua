@@ -21,8 +21,9 @@ do
     local function save_records()
         local fields, at = written, #written
         fields[at + 1] = "meta"
-        fields[at + 2] = string.format('["%s","%s",%d,%d,%d,%d,%d,%d,%d,%d,%d]', pool.epoch, pool.predecessor,
-            pool.fence, pool.seq, pool.offset, pool.seen, pool.lease, pool.presence, pool.ttl, pool.touched, pool.expires)
+        fields[at + 2] = string.format('["%s","%s",%d,%d,%d,%d,%d,%d,%d,%d,%d,%d]', pool.epoch, pool.predecessor,
+            pool.fence, pool.seq, pool.offset, pool.seen, pool.lease, pool.presence, pool.ttl, pool.touched, pool.expires,
+            pool.has_crowd)
         if pool.queues_changed then
             fields[#fields + 1] = "queues"
             fields[#fields + 1] = encode_queues()
@@ -92,6 +93,10 @@ do
     function save()
         local is_due = pool.now - pool.touched >= TOUCH_MS
         pool.touched = is_due and pool.now or pool.touched
+        if pool.has_crowd == 1 then
+            --@include lib/crowd_index
+            index_records(pool.is_new_crowd)
+        end
         save_records()
         save_tickets()
         save_index()

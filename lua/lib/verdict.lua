@@ -20,11 +20,10 @@ do
         return wait, room, cause
     end
 
-    -- The preferred key where it is free, else the one with the most room in its tightest resource,
+    -- Of some keys the preferred one where it is free, else the one with the most room in its tightest resource,
     -- else the one where the ticket can go first; of equals the first.
-    function choose(ticket)
-        local list, best, large = choices_of(ticket.queue), nil, nil
-        local wait, room, cause = nil, nil, nil
+    local function choose_among(ticket, list)
+        local best, large, wait, room, cause = nil, nil, nil, nil, nil
         for i = 1, #list do
             local choice = list[i]
             if not is_out_of_service(choice) then
@@ -39,6 +38,16 @@ do
             end
         end
         return best and { choice = best, wait = wait, cause = cause } or large or { wait = NEVER, refusal = "no_key" }
+    end
+
+    -- The key of a ticket's key set that it goes by.
+    function choose(ticket)
+        local crowd = crowd_of(ticket.queue)
+        if crowd then
+            --@include lib/crowd
+            return choose_in_crowd(crowd, ticket)
+        end
+        return choose_among(ticket, choices_of(ticket.queue))
     end
 
     -- A blocked head keeps later tickets off what it needs, on the key where it can go first: off a
