@@ -41,6 +41,7 @@ end
 --@include lib/explain_refill
 --@include lib/explain_supply
 --@include lib/explain_sums
+--@include lib/explain_lines
 --@include lib/explain_mates
 --@include lib/explain_ahead
 --@include lib/explain_others

@@ -36,7 +36,7 @@ class Once(Loops):
         stream, _ = self.waiting.pop(ticket)
         self.started[ticket] = self.rig.time_ms
         used = stream.used() if stream.used else None
-        self.outboxes[stream.process].append(settle(ticket, used, None if used is None else 0))
+        self.outboxes[stream.process].append(settle(ticket, used, None if used is None else 1))
 
     def projected(self, *tickets: str) -> dict[str, float]:
         """When these tickets are expected to start, in ms from now."""
