@@ -198,7 +198,8 @@ async def _in_time(call: Call, answer: Awaitable[Response]) -> Response:
     except TimeoutError as error:
         if not late.expired():
             raise
-        where = "; ".join(getattr(error.__cause__, "__notes__", ["before or between its attempts"]))
+        cancelled = error.__cause__ or error.__context__  # which of them depends on the Python
+        where = "; ".join(getattr(cancelled, "__notes__", ["before or between its attempts"]))
         raise CallTimeout(
             f"provider {call.provider}, model {call.model}: the call did not end within its timeout: {where}."
             " What it held was given back. Raise timeout=…, or see `llm-fleet status`"
