@@ -111,9 +111,9 @@ class Oracle:
             if timer.process == process and timer.at <= self.now:
                 del self.timers[queue]  # that timer has called
         said, learned = Said(self.now, results=[()] * len(operations)), list[tuple[str, int]]()
-        latest = self.orders
-        asked = self._carry_out(process, operations, said, learned)
-        Pump(self, process, said, latest, early).run()
+        pump = Pump(self, process, said, self.orders, early)
+        asked = self._carry_out(process, operations, pump, learned)
+        pump.run()
         for at, id in asked.items():
             said.results[at] = self._answer(id, said)
         for topic, tokens in learned:  # what is learned counts from the next call on
@@ -124,10 +124,10 @@ class Oracle:
         return said
 
     def _carry_out(
-        self, process: str, operations: list[list[Any]], said: Said, learned: list[tuple[str, int]]
+        self, process: str, operations: list[list[Any]], pump: Pump, learned: list[tuple[str, int]]
     ) -> dict[int, str]:
         """What ends leases comes first, then what waits; gives the ids that were asked for."""
-        asked, later = dict[int, str](), list[tuple[int, list[Any]]]()
+        asked, later, said = dict[int, str](), list[tuple[int, list[Any]]](), pump.said
         for at, wire in enumerate(operations):
             match wire:
                 case ["s", *rest]:
@@ -139,10 +139,12 @@ class Oracle:
                 case _:
                     later.append((at, wire))
         self._unpark()
+        is_free = not self.queues  # nothing waits: what can go goes at once, up to the first that cannot
         for at, (kind, *rest) in later:
             if kind == "e":
                 asked[at] = rest[0]
-                self._enqueue(process, rest)
+                ticket = self._enqueue(process, rest)
+                is_free = is_free and (ticket is None or pump.grant_at_once(ticket))
             else:
                 said.results[at] = ("c", self.endings.cancel(rest[0]))
         return asked
@@ -155,20 +157,21 @@ class Oracle:
                 flow.unpark()
         self.touched.clear()
 
-    def _enqueue(self, process: str, wire: list[Any]) -> None:
+    def _enqueue(self, process: str, wire: list[Any]) -> Ticket | None:
         id, keyset, lane, input, output, wait_ms, band, tenant, tag, preferred, max_queued = wire
         if id in self.tickets or id in self.tombstones:
-            return
+            return None
         self.orders += 1
         predicted, is_cold = self.outputs.predict(f"{lane}|{tag}", output)
         queue = self.queues.setdefault(f"{lane}|{keyset}", Queue(f"{lane}|{keyset}"))
         flow = queue.flow(band, tenant, self.weights.get(tenant, 1000))
         ticket = Ticket(
             id, process, lane, keyset, self.orders, input, output, self.lease_now + wait_ms, preferred, tag,
-            predicted, is_cold, self.now, max_queued, flow,
+            predicted, is_cold, self.now, max_queued, flow, self.outputs.known(f"{lane}|{tag}"),
         )  # fmt: skip
         self.tickets[id] = ticket
         flow.join(ticket)
+        return ticket
 
     def state_of(self, id: str) -> str:
         """How a ticket stands; empty when nobody knows it."""

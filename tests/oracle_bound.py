@@ -39,9 +39,9 @@ def is_denied_early(oracle: Oracle, ticket: Ticket, does_pool: bool) -> bool:
 
 
 def earliest_ms(oracle: Oracle, ticket: Ticket) -> int:
-    """In how many ms a ticket can start at the earliest, with what waits before it in its flow."""
+    """In how many ms a ticket can start at the earliest, with what its process has waiting before it."""
     flow = ticket.flow.waiting
-    ahead = flow[: flow.index(ticket) + 1]
+    ahead = [each for each in flow[: flow.index(ticket) + 1] if each.process == ticket.process]
     lanes = ["*"] if ticket.lane == "*" else ["*", ticket.lane]
     return max(
         (

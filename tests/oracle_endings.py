@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from llm_fleet.engine.values import RESOURCES, TENANT_DOMAIN
 from tests.oracle_buckets import UNIT, OracleBucket, cost_of
+from tests.oracle_learned import RECENT
 from tests.oracle_tickets import Ticket
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Endings:
                 for charge in lease.charges:
                     charge.settle(None)
                 lease.state, lease.expired_at = "x", self.oracle.now
-                self._ended(lease, cost_of(lease.charges))
+                self._ended(lease, cost_of(lease.key_charges))
 
     def _ended(self, lease: Ticket, actual: int) -> None:
         """Its flow is told what it really had, while the queue is still the same one."""
@@ -48,12 +49,13 @@ class Endings:
                 charge.settle(actual)
         if ticket.state == "g":
             ticket.state = "s"
-            self._ended(ticket, cost_of(ticket.charges))
+            self._ended(ticket, cost_of(ticket.key_charges))
             if pause_ms >= 0:
                 self._pause(ticket, pause_ms, code)
             if input >= 0 or output >= 0:
                 self.oracle.settled[ticket.lane] += 1
-            if pause_ms < 0 and input >= 0 and output > 0:  # a cut answer teaches nothing
+            is_sample = ticket.samples < RECENT or ticket.fence % 4 == 0
+            if pause_ms < 0 and input >= 0 and output > 0 and is_sample:  # a cut answer teaches nothing
                 learned.append((f"{ticket.lane}|{ticket.tag}", output))
         return "s"
 
@@ -63,7 +65,7 @@ class Endings:
             self.oracle.paused_until[domain] = max(
                 self.oracle.paused_until[domain], self.oracle.now + pause_ms
             )
-        for charge in ticket.charges[: len(ticket.charges) - ticket.own_charges]:
+        for charge in ticket.key_charges:
             if code and charge.bucket.resource == RESOURCES[code - 1]:
                 charge.bucket.level = min(charge.bucket.level, 0)
 

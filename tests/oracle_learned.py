@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.oracle_buckets import COLD_OUTPUT
 
-__all__ = ["Outputs"]
+__all__ = ["RECENT", "Outputs"]
 
 RECENT, ENOUGH = 50, 20
 
@@ -21,6 +21,10 @@ class Outputs:
         if len(recent) < ENOUGH:
             return min(max_tokens, COLD_OUTPUT), True
         return min(max_tokens, recent[len(recent) // 10 - 1]), False
+
+    def known(self, topic: str) -> int:
+        """How many samples there are."""
+        return len(self.recent.get(topic, []))
 
     def learn(self, topic: str, tokens: int) -> None:
         """A call ended by itself and said how much it had produced."""

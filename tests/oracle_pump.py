@@ -60,6 +60,14 @@ class Pump:
             if self._look(flows[0].waiting[0]):
                 passed.add(flows[0])
 
+    def grant_at_once(self, ticket: Ticket) -> bool:
+        """Grant a new ticket before which nothing waits, if it can go."""
+        verdict, own = self.choice.choose(ticket), self.choice.own(ticket)
+        if isinstance(verdict, str) or isinstance(own, str) or verdict.wait > 0 or own.wait > 0:
+            return False
+        self._grant(ticket, verdict, own)
+        return True
+
     # -- decisions -------------------------------------------------------------------------------
 
     def _look(self, ticket: Ticket) -> Verdict | None:
@@ -76,6 +84,8 @@ class Pump:
         elif verdict.wait > 0:
             return verdict
         else:
+            queue = ticket.flow.queue
+            queue.count_turn(ticket.flow, queue.aged(self.oracle.now, self.oracle.aging_ms))
             self._grant(ticket, verdict, own)
         return None
 
@@ -90,7 +100,8 @@ class Pump:
         elif in_ms <= 0:
             self._refuse(ticket, "timeout", verdict.wait)
         elif is_denied_early(self.oracle, ticket, ticket.id in self.early):
-            self._refuse(ticket, "timeout", max(verdict.wait, earliest_ms(self.oracle, ticket)))
+            earliest = earliest_ms(self.oracle, ticket)
+            self._refuse(ticket, "timeout", max(verdict.wait, earliest) if verdict.wait < NEVER else earliest)
         else:
             self.admitted.add(ticket.id)
         return ticket.state == "q"
@@ -121,11 +132,10 @@ class Pump:
         ticket.charges, ticket.own_charges, ticket.cost = (
             keys + tenants,
             len(tenants),
-            cost_of(keys + tenants),
+            cost_of(keys),
         )
         taken = [c for c in keys if c.bucket.tick_ms == 1]  # a day's limit spaces nothing
         ticket.spacing_ms = max([0, *(charge.bucket.refill_ms(charge.reserved) for charge in taken)])
-        flow.queue.count_turn(flow, flow.queue.aged(oracle.now, oracle.aging_ms))
         flow.leave(ticket)
         flow.serve(ticket.cost)
         self.said.grants.add((ticket.process, *ticket.grant))

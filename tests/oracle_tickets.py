@@ -30,6 +30,7 @@ class Ticket:
     enqueued_at: int
     max_queued: int
     flow: Flow
+    samples: int  # known of its topic when it came
     state: str = "q"
     cost: int = 0
     key: str = ""
@@ -40,6 +41,11 @@ class Ticket:
     domains: tuple[str, ...] = ()
     charges: list[Charge] = field(default_factory=list)
     own_charges: int = 0  # so many of them, the last, are its tenant's
+
+    @property
+    def key_charges(self) -> list[Charge]:
+        """What it took by its key; these count in the order of its queue."""
+        return self.charges[: len(self.charges) - self.own_charges]
 
     @property
     def grant(self) -> tuple[str, str, int, int]:
