@@ -125,6 +125,21 @@ async def test_limits_in_force_other_than_the_files_are_a_problem(
     assert (await examine(redis_url, "--config", path))[0] == 0
 
 
+@pytest.mark.parametrize("other", [{"tenants": {"shop": {"weight": 3}}}, {"settings": {"aging_seconds": 5}}])
+async def test_an_order_in_force_other_than_the_files_is_a_problem(
+    examine, capsys, tmp_path, redis_url, namespace, other
+):
+    """The weight of a tenant, or the aging time; `config apply`, the remedy that it names, mends it."""
+    path = write_config(tmp_path, redis_url, namespace)
+    await run_command_beside(capsys, "config", "apply", path)
+    write_config(tmp_path, redis_url, namespace, **other)
+    code, found = await examine(redis_url, "--config", path)
+    assert code == 1
+    assert "weights of tenants or aging_seconds in force are not those" in found["config"][-1]["text"]
+    await run_command_beside(capsys, "config", "apply", path)
+    assert (await examine(redis_url, "--config", path))[0] == 0
+
+
 async def test_a_key_that_moved_to_another_account_is_a_problem(
     examine, capsys, tmp_path, redis_url, namespace
 ):

@@ -57,13 +57,18 @@ def _left_behind(name: str, pool: Snapshot) -> Iterator[Finding]:
 
 def _against_file(name: str, pool: Snapshot, config: FleetConfig) -> Iterator[Finding]:
     """Whether the limits in force, and the accounts of the keys, are those of the file."""
-    wanted = json.loads(offer(pool_limits(config.providers[name], config.config_version), Known(), 1.0, ()))
+    limits = pool_limits(config.providers[name], config.config_version)
+    wanted = json.loads(offer(limits, Known(), 1.0, ()))
     remedy = "`llm-fleet config apply` brings the file's into force at once; so does a newer config_version"
     hashes = {domain: text for domain, text, _ in wanted["domains"]}
     if other := sorted(each for each in hashes if pool["domains"].get(each, {}).get("hash") != hashes[each]):
         sources = sorted({pool["domains"][each]["source"] for each in other if each in pool["domains"]})
         origin = f"from {', '.join(sources)}" if sources else "not registered yet"
         text = f"{name}: the limits in force for {some_of(other)} are not those of this config ({origin})"
+        yield Finding("problem", "config", text, remedy)
+    weights = {tenant.name: tenant.weight_milli for tenant in limits.tenants}
+    if (pool["aging_ms"], pool["weights"]) != (limits.aging_ms, weights):
+        text = f"{name}: weights of tenants or aging_seconds in force are not those of this config"
         yield Finding("problem", "config", text, remedy)
     moved = sorted(
         key for key, domains in wanted["keys"] if pool["keys"].get(key, {}).get("domains", domains) != domains
