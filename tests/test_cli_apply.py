@@ -69,7 +69,7 @@ async def test_it_takes_part_in_nothing(capsys, write, redis_url, namespace):
     path = write(50)
     await run_command_beside(capsys, "config", "apply", path)
     ran = await run_command_beside(capsys, "config", "apply", path, "--json")
-    assert json.loads(ran.out) == {"anthropic": {"domains": {"main": "same"}, "drift": []}}
+    assert json.loads(ran.out) == {"anthropic": {"domains": {"main": "same"}, "order": "same", "drift": []}}
     where = ("--redis", redis_url, "--namespace", namespace)
     status = json.loads((await run_command_beside(capsys, "status", "--json", *where)).out)
     assert status["pools"]["anthropic"]["processes"] == {}
@@ -101,3 +101,16 @@ def test_without_a_config_it_applies_nothing(capsys, monkeypatch, tmp_path, redi
     ran = run_command(capsys, "config", "apply")
     assert (ran.code, ran.out) == (78, "")
     assert "config/llm.yaml: no such file" in ran.err
+
+
+def test_weights_alone_are_applied_and_told(capsys, write):
+    """Limits that are in force already stay; the new order of tenants is said, and once."""
+    path = Path(write(50))
+    assert run_command(capsys, "config", "apply", str(path)).out == "anthropic: applied to main\n"
+    tree = json.loads(path.read_text())
+    path.write_text(json.dumps({**tree, "tenants": {"shop": {"weight": 2}}}))
+    told = "anthropic: weights and aging time applied, in force already for main\n"
+    assert run_command(capsys, "config", "apply", str(path)).out == told
+    assert run_command(capsys, "config", "apply", str(path)).out == "anthropic: in force already\n"
+    found = json.loads(run_command(capsys, "config", "apply", str(path), "--json").out)
+    assert found["anthropic"] == {"domains": {"main": "same"}, "order": "same", "drift": []}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,6 @@ import typer
 from ...engine.force import force_limits
 from ...engine.keys import PoolKeys
 from ...engine.snapshot import read_pool
-from ...store import Store
 from ..render import open_console, print_json, some_of
 from .health import pool_troubles
 from .source import DEFAULT_CONFIG, Source, Where, find_source
@@ -62,23 +62,43 @@ async def _apply(source: Source, loaded: FleetConfig, names: list[str]) -> dict[
         for name in names:
             limits = pool_limits(loaded.providers[name], loaded.config_version)
             keys = PoolKeys(source.namespace, name)
+            before = await read_pool(store, keys)
             outcome = await force_limits(store, keys, limits, ttl_s=loaded.redis.lease_ttl_seconds)
-            applied[name] = {"domains": dict(outcome), "drift": await _drift(store, keys)}
+            after = await read_pool(store, keys) or {}
+            applied[name] = {
+                "domains": dict(outcome),
+                "order": "same" if before is None or _order(before) == _order(after) else "applied",
+                "drift": _drift(after),
+            }
     return applied
 
 
-async def _drift(store: Store, keys: PoolKeys) -> list[str]:
-    pool = await read_pool(store, keys)
-    return [each.text for each in pool_troubles(pool or {}) if each.text.startswith("config drift")]
+def _order(pool: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The weights of the tenants, and the aging time."""
+    return pool["weights"], pool["aging_ms"]
+
+
+def _drift(pool: Mapping[str, Any]) -> list[str]:
+    return [each.text for each in pool_troubles(pool) if each.text.startswith("config drift")]
 
 
 def _print(applied: dict[str, Any]) -> None:
     console = open_console()
     for name, done in applied.items():
-        changed = [domain for domain, outcome in done["domains"].items() if outcome == "applied"]
-        same = len(done["domains"]) - len(changed)
-        parts = [f"applied to {some_of(changed)}"] if changed else []
-        parts += [f"in force already for {same} more" if changed else "in force already"] if same else []
-        console.print(f"{name}: {', '.join(parts)}", markup=False)
+        console.print(f"{name}: {_told(done)}")
         for text in done["drift"]:
-            console.print(f"  {text}; they go by the limits in force all the same", markup=False)
+            console.print(f"  {text}; they go by the limits in force all the same")
+
+
+def _told(done: Mapping[str, Any]) -> str:
+    """What has changed, then what was so before."""
+    changed = [domain for domain, outcome in done["domains"].items() if outcome == "applied"]
+    same = [domain for domain in done["domains"] if domain not in changed]
+    parts = [f"applied to {some_of(changed)}"] if changed else []
+    if done["order"] == "applied":
+        parts.append("weights and aging time applied")
+    if same and not parts:
+        return "in force already"
+    if same:
+        parts.append(f"in force already for {some_of(same)}")
+    return ", ".join(parts)
