@@ -39,6 +39,7 @@ end
 --@include lib/bands
 --@include lib/judgement
 --@include lib/explain_refill
+--@include lib/explain_plan
 --@include lib/explain_supply
 --@include lib/explain_sums
 --@include lib/explain_lines

@@ -53,7 +53,7 @@ return cjson.encode({
     domains = domain_views(names_of("limits")),
     keys = key_views(names_of("key")),
     queues = queues,
-    aging_ms = tenancy()[AGING],
-    weights = tenancy()[WEIGHTS],
+    aging_ms = tenancy().aging,
+    weights = tenancy().weights,
     processes = process_views(names_of("process")),
 })

@@ -39,19 +39,16 @@
 
 local calls = cjson.decode(ARGV[5])
 assert(#calls <= 128, "pool_step: more than 128 operations")
-local fields = keyset_fields(calls)
-local texts = open_pool(ARGV[1], fields)
-if not texts or pool.epoch ~= ARGV[2] or tonumber(ARGV[4]) > pool.fence or not is_registered(fields, texts) then
+if not open_for(calls) then
     return string.format('["register","%s"]', pool.epoch or "")
 end
-local was_parked = note_presence()
 rotate_ended()
 load_tickets_of(calls)
 if pool.lease >= pool.expires then
     --@include lib/expiry
     expire_leases()
 end
-local results, asked, later, is_leaving, is_beating = {}, {}, {}, false, false
+local results, asked, later = {}, {}, {}
 for i = 1, #calls do
     local call = calls[i]
     local kind, id = call[1], call[2]
@@ -61,9 +58,9 @@ for i = 1, #calls do
         asked[id], later[#later + 1] = true, call
     elseif kind == "h" then
         --@include lib/heartbeat
-        results[i], is_beating = heartbeat(call), true
+        results[i], pool.is_beating = heartbeat(call), true
     elseif kind == "b" then
-        results[i], is_leaving = '["b"]', true
+        results[i], pool.is_leaving = '["b"]', true
     elseif tickets[id] and tickets[id].state == "q" then
         results[i], later[#later + 1] = '["c","q"]', { "w", i, tickets[id] }
     else
@@ -77,7 +74,7 @@ if #lessons > 0 then
     learn()
 end
 
-if #later > 0 or is_leaving or next(pool.queues) then
+if #later > 0 or pool.is_leaving or next(pool.queues) then
     --@include lib/choice
     --@include lib/weigh
     --@include lib/verdict
@@ -89,7 +86,7 @@ if #later > 0 or is_leaving or next(pool.queues) then
     if is_calm then
         later = grant_at_once(later)
     end
-    if #later > 0 or is_leaving or not is_calm then
+    if #later > 0 or pool.is_leaving or not is_calm then
         --@include lib/flows
         --@include lib/lines
         --@include lib/parking
@@ -105,14 +102,15 @@ if #later > 0 or is_leaving or next(pool.queues) then
         --@include lib/places
         --@include lib/mailboxes
         correct_tags()
-        if was_parked then
+        if pool.was_parked then
             unpark(pool.caller)
         end
-        if #pool.parked > 0 or is_beating or is_leaving then
+        if #pool.parked > 0 or pool.is_beating or pool.is_leaving then
             --@include lib/absence
-            drop_absent(is_beating, is_leaving)
+            drop_absent(pool.is_beating, pool.is_leaving)
         end
         release_flows()
+        count_at_once()
         --@include lib/arrivals
         arrive(later, results)
         grant_heads()
@@ -123,7 +121,6 @@ if #later > 0 or is_leaving or next(pool.queues) then
         if pool.is_asked then
             store_fresh()
         end
-        count_at_once()
         correct_tags()
         close_queues()
         arm_timers()

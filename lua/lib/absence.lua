@@ -33,7 +33,7 @@ do
     -- lines some are looked at, and others the next time.
     local function park_silent()
         for _, name in ipairs(queue_names()) do
-            local prefix = "h|" .. pool.queues[name][NUMBER]
+            local prefix = "h|" .. pool.queues[name][AT.NUMBER]
             local lines, skipped = count_range(prefix), 0
             if lines > LOOKED_AT then
                 skipped = pool.fence * LOOKED_AT % lines

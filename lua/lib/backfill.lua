@@ -13,7 +13,7 @@ do
     -- The first flow of a queue that was not passed over; nil when there is none.
     local function next_open(queue)
         for band = 0, 2 do
-            local flow = (queue[WAITING + band] > 0 or queue.asked) and first_flow(queue, band, true)
+            local flow = (queue[AT.WAITING + band] > 0 or queue.asked) and first_flow(queue, band, true)
             if flow then
                 return flow
             end

@@ -9,7 +9,7 @@ do
 
     -- Reads more flows of a band, in their order.
     local function read_flows(queue, band, state)
-        local prefix = string.format("t|%d|%d", queue[NUMBER], band)
+        local prefix = string.format("t|%d|%d", queue[AT.NUMBER], band)
         local members = redis.call("ZRANGEBYLEX", KEYS[3], state.last and "(" .. state.last or "[" .. prefix .. "|",
             "(" .. prefix .. "}", "LIMIT", 0, AT_ONCE)
         for _, member in ipairs(members) do
@@ -28,8 +28,8 @@ do
 
     -- The first visible flow of a band, where wanted of those that were not passed over; nil: there is none.
     function first_flow(queue, band, skips_passed)
-        local name = string.format("%d|%d", queue[NUMBER], band)
-        local state = reading[name] or { has_more = not queue.is_new and queue[WAITING + band] > 0, tag = -1, order = 0 }
+        local name = string.format("%d|%d", queue[AT.NUMBER], band)
+        local state = reading[name] or { has_more = not queue.is_new and queue[AT.WAITING + band] > 0, tag = -1, order = 0 }
         reading[name] = state
         while true do
             local first = nil
@@ -49,12 +49,12 @@ do
     -- The order of the oldest visible head of a band if it has waited longer than the aging time.
     local function aged_since(queue, band)
         local oldest = nil
-        for _, flow in ipairs(loaded[string.format("%d|%d", queue[NUMBER], band)] or {}) do
+        for _, flow in ipairs(loaded[string.format("%d|%d", queue[AT.NUMBER], band)] or {}) do
             if is_visible(flow) and (not oldest or flow.order < oldest.order) then
                 oldest = flow
             end
         end
-        return oldest and pool.now - oldest.at > tenancy()[AGING] and oldest.order or nil
+        return oldest and pool.now - oldest.at > tenancy().aging and oldest.order or nil
     end
 
     -- {flow: the next in the highest band, aged: the next in that aged band below it whose oldest head came
@@ -62,7 +62,7 @@ do
     function survey(queue)
         local found = { since = {} }
         for band = 0, 2 do
-            local flow = (queue[WAITING + band] > 0 or queue.asked) and first_flow(queue, band)
+            local flow = (queue[AT.WAITING + band] > 0 or queue.asked) and first_flow(queue, band)
             if flow and not found.flow then
                 found.flow = flow
             elseif flow then
@@ -78,12 +78,12 @@ do
     -- The flow whose head the queue grants next; nil when none is visible.
     function next_flow(queue)
         local found = survey(queue)
-        return found.aged and queue[TURN] >= AGED_TURN and found.aged or found.flow, found
+        return found.aged and queue[AT.TURN] >= AGED_TURN and found.aged or found.flow, found
     end
 
     -- What a grant means for the tag of its flow, and for the virtual time of its band.
     function advance_tag(flow, ticket)
-        local virtual = VIRTUAL + flow.band
+        local virtual = AT.VIRTUAL + flow.band
         flow.queue[virtual] = math.max(flow.queue[virtual], flow.tag)
         flow.tag = flow.tag + weighed(flow.tenant, ticket.cost)
         flow.is_changed, pool.queues_changed = true, true
@@ -91,7 +91,7 @@ do
 
     -- Counts a grant: while something has aged, each one of another band brings its turn nearer.
     function take_turn(queue, flow, found)
-        queue[TURN] = found.aged and not found.since[flow.band] and queue[TURN] + 1 or 0
+        queue[AT.TURN] = found.aged and not found.since[flow.band] and queue[AT.TURN] + 1 or 0
         advance_tag(flow, flow.ticket)
     end
 end

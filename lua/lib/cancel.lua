@@ -7,7 +7,7 @@ do
     local function position_of(ticket, flow)
         local ahead = 0
         for band = 0, ticket.band - 1 do
-            ahead = ahead + flow.queue[WAITING + band]
+            ahead = ahead + flow.queue[AT.WAITING + band]
         end
         for _, member in ipairs(range("h|" .. flow.key, 256)) do
             local line = "w|" .. string.match(member, "|%d+|([^|]+)|[^|]+$") .. "|" .. flow.key .. "|"

@@ -16,7 +16,7 @@ do
         if time == 0 or aged_in >= time then
             return sums, 0
         end
-        local before = math.floor(sums.waiting * aged_in / time) - (aged_in == 0 and queue[TURN] or 0)
+        local before = math.floor(sums.waiting * aged_in / time) - (aged_in == 0 and queue[AT.TURN] or 0)
         local some = no_tickets()
         add_sums(some, sums, math.max(0, math.min(sums.waiting, before + AGED_TURN * needed)))
         return some, math.floor((some.waiting - before) / AGED_TURN)
@@ -46,7 +46,7 @@ do
         local sums, used = no_tickets(), math.min(older, turns)
         if aged.waiting > 0 then
             local rest = math.max(0, count - turns + used)
-            rest = aged.aged_in > 0 and rest * (1 - aged.aged_in / time) or rest + (turns == 0 and queue[TURN] or 0)
+            rest = aged.aged_in > 0 and rest * (1 - aged.aged_in / time) or rest + (turns == 0 and queue[AT.TURN] or 0)
             add_sums(sums, aged, math.min(aged.waiting, used + math.floor(rest / AGED_TURN)))
         end
         return sums

@@ -16,7 +16,7 @@ do
 
     -- How many of a flow's tickets go before one whose tag will be `tag`.
     local function gone_by(flow, tag, step, is_first)
-        local gap = tag - (flow.wake and math.max(flow.tag, flow.queue[VIRTUAL + flow.band]) or flow.tag)
+        local gap = tag - (flow.wake and math.max(flow.tag, flow.queue[AT.VIRTUAL + flow.band]) or flow.tag)
         if gap < 0 then
             return 0
         elseif step == 0 then
@@ -28,7 +28,7 @@ do
     -- Of the other flows of its band what their tags let go before the ticket, and in so many ms their tenants'
     -- own limits; whether some have such limits.
     function mates_before(ticket, flow, own, ms)
-        local sums, tag = no_tickets(), math.max(flow.tag, is_visible(flow) and 0 or flow.queue[VIRTUAL + flow.band])
+        local sums, tag = no_tickets(), math.max(flow.tag, is_visible(flow) and 0 or flow.queue[AT.VIRTUAL + flow.band])
         local list, times = flows_in(flow.queue, flow.band)
         local is_limited = false
         tag = tag + (own.waiting > 0 and own.waiting * step_of(flow.queue, flow.tenant, own) or 0)

@@ -46,7 +46,7 @@ do
         local verdict, is_own = head_verdict(ticket)
         local binding, wait = verdict_view(verdict, is_own)
         view.refusal, view.binding, view.start_ms = verdict.refusal, binding, wait >= 0 and wait or nil
-        view.is_exact, view.waits_for_slot = true, binding.resource == "concurrency"
+        view.is_exact, view.calls = true, wait < 0 and (binding.resource == "concurrency" and "slots" or "holds") or nil
     end
 
     -- Behind others: the work ahead, carried by the keys and by what its tenant may take.
@@ -76,7 +76,7 @@ do
         for _, other in ipairs(others) do
             view.others = view.others + math.floor(other.sums.waiting)
         end
-        view.waits_for_slot = plan.slots <= view.position
+        view.calls = plan.slots <= view.position and "slots" or has_holds_in_the_way(plan, ticket) and "holds" or nil
         view.start_ms, view.opens_ms = start < NEVER and start or nil, plan.opens < NEVER and plan.opens or nil
         view.binding = binding and binding_view(binding, is_own) or nil
     end

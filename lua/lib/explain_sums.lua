@@ -19,13 +19,13 @@ do
     -- Flows of a band: the first in their order, and some that wait for their tenant's limit; and how many times
     -- as many there are.
     function flows_in(queue, band)
-        local name = string.format("t|%d|%d", queue[NUMBER], band)
+        local name = string.format("t|%d|%d", queue[AT.NUMBER], band)
         if not found[name] then
             local members, list = range(name, FLOWS), {}
             for i, member in ipairs(members) do
                 list[i] = complete(flow_of(queue, band, (string.match(member, "^t|%d+|%d|%d+|%d+|%d+|([^|]*)|"))))
             end
-            for _, member in ipairs(queue[PARKED] > 0 and range("p|" .. queue[NUMBER], FLOWS) or {}) do
+            for _, member in ipairs(queue[AT.PARKED] > 0 and range("p|" .. queue[AT.NUMBER], FLOWS) or {}) do
                 local its_band, tenant = string.match(member, "^p|%d+|%d+|(%d)|%d+|%d+|([^|]*)|")
                 if tonumber(its_band) == band then
                     list[#list + 1] = complete(flow_of(queue, band, tenant))
@@ -58,6 +58,6 @@ do
             is_limited = is_limited or its
             oldest = (flow.wake or oldest and oldest.order < flow.order) and oldest or flow
         end
-        return sums, oldest and math.max(0, oldest.at + tenancy()[AGING] + 1 - pool.now), is_limited
+        return sums, oldest and math.max(0, oldest.at + tenancy().aging + 1 - pool.now), is_limited
     end
 end

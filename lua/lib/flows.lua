@@ -16,12 +16,12 @@ do
     local NO_FLOW = { 0, 0, 0, 0, 0, "" }
 
     function flow_key(queue, band, tenant)
-        return string.format("%d|%d|%s", queue[NUMBER], band, tenant)
+        return string.format("%d|%d|%s", queue[AT.NUMBER], band, tenant)
     end
 
     -- A flow as its member tells it.
     function new_flow(queue, band, tenant, tag, member)
-        local list, key = string.format("%d|%d", queue[NUMBER], band), flow_key(queue, band, tenant)
+        local list, key = string.format("%d|%d", queue[AT.NUMBER], band), flow_key(queue, band, tenant)
         local flow = { queue = queue, band = band, tenant = tenant, key = key, tag = tag, member = member, order = 0, fresh = {} }
         local order, at, process, id = string.match(member, "|(%d+)|(%d+)|[^|]*|([^|]+)|([^|]+)$")
         if order then
@@ -77,7 +77,7 @@ do
         complete(flow)
         flow.waiting, flow.input = flow.waiting + by, flow.input + by * ticket.input
         flow.output, flow.predicted = flow.output + by * ticket.output, flow.predicted + by * ticket.predicted
-        flow.queue[WAITING + flow.band] = flow.queue[WAITING + flow.band] + by
+        flow.queue[AT.WAITING + flow.band] = flow.queue[AT.WAITING + flow.band] + by
         local line = line_of(flow, ticket.process)
         line[1], line[2], line[3] = line[1] + by, line[2] + by * ticket.input, line[3] + by * ticket.output
         line[4], line[5], line.is_changed = line[4] + by * ticket.predicted, line[1] > 0 and line[5] or 0, true
@@ -91,8 +91,8 @@ do
     -- Ends the wait for a tenant's limit. What was left unused meanwhile is not reclaimed.
     function release_flow(flow)
         if flow.wake then
-            flow.wake, flow.queue[PARKED] = nil, flow.queue[PARKED] - 1
-            flow.tag = math.max(flow.tag, flow.queue[VIRTUAL + flow.band])
+            flow.wake, flow.queue[AT.PARKED] = nil, flow.queue[AT.PARKED] - 1
+            flow.tag = math.max(flow.tag, flow.queue[AT.VIRTUAL + flow.band])
             flow.is_changed, pool.queues_changed = true, true
         end
     end
@@ -109,7 +109,7 @@ do
         flow.ticket, flow.order, flow.is_changed = ticket, ticket and ticket.order or 0, true
         if ticket then
             flow.at, flow.process, flow.id = ticket.enqueued_at, ticket.process, ticket.id
-            flow.tag = was_visible and flow.tag or math.max(flow.tag, flow.queue[VIRTUAL + flow.band])
+            flow.tag = was_visible and flow.tag or math.max(flow.tag, flow.queue[AT.VIRTUAL + flow.band])
         end
     end
 end

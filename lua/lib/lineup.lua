@@ -15,10 +15,9 @@ end
 -- Those that went before anything had to wait count in the order of what waits now.
 local function count_at_once()
     for _, ticket in ipairs(at_once) do
-        local queue = pool.queues[ticket.queue]
-        if queue then
-            ticket.flow = flow_of(queue_of(ticket.queue), ticket.band, ticket.tenant)
-            advance_tag(ticket.flow, ticket)
-        end
+        local flow = flow_of(queue_of(ticket.queue), ticket.band, ticket.tenant)
+        flow.tag = math.max(flow.tag, flow.queue[AT.VIRTUAL + flow.band])
+        ticket.flow = flow
+        advance_tag(flow, ticket)
     end
 end

@@ -89,7 +89,7 @@ end
 -- of their tenant.
 local function flow_views(queue)
     local views = {}
-    for _, member in ipairs(range("p|" .. queue[NUMBER], 16)) do
+    for _, member in ipairs(range("p|" .. queue[AT.NUMBER], 16)) do
         local band, tenant = string.match(member, "^p|%d+|%d+|(%d)|%d+|%d+|([^|]*)|")
         flow_of(queue, tonumber(band), tenant)
     end
@@ -110,7 +110,7 @@ local function queue_views()
         local head = head_view(queue)
         views[#views + 1] = { lane = lane, keyset = keyset, waiting = waiting_in(queue), head = head,
             armed_by = queue[3], armed_ms = queue[1] > 0 and queue[1] - pool.now or nil, flows = flow_views(queue),
-            bands = { interactive = queue[WAITING], normal = queue[WAITING + 1], batch = queue[WAITING + 2] } }
+            bands = { interactive = queue[AT.WAITING], normal = queue[AT.WAITING + 1], batch = queue[AT.WAITING + 2] } }
     end
     return views
 end

@@ -4,14 +4,14 @@ local close_queues, place_flows
 do
     -- The member that tells the place of a flow; "" when it has none.
     local function member_of(flow)
-        local number, band = flow.queue[NUMBER], flow.band
+        local number, band = flow.queue[AT.NUMBER], flow.band
         if flow.order > 0 then
             local tail = string.format("%016d|%d|%s|%s|%s", flow.order, flow.at, flow.tenant, flow.process, flow.id)
             if flow.wake then
                 return string.format("p|%d|%016d|%d|%s", number, flow.wake, band, tail)
             end
             return string.format("t|%d|%d|%016d|%s", number, band, flow.tag, tail)
-        elseif flow.waiting == 0 and flow.tag > flow.queue[VIRTUAL + band] then
+        elseif flow.waiting == 0 and flow.tag > flow.queue[AT.VIRTUAL + band] then
             return string.format("e|%d|%d|%016d|%s", number, band, flow.tag, flow.tenant)
         end
         return ""
@@ -56,7 +56,7 @@ do
             end
         end
         if not queue.is_new then
-            forget_empty(queue, range("e|" .. queue[NUMBER], -1), NEVER)
+            forget_empty(queue, range("e|" .. queue[AT.NUMBER], -1), NEVER)
         end
         pool.queues[queue.name], pool.queues_changed = nil, true
     end
@@ -89,8 +89,8 @@ do
         end
         for _, queue in pairs(pool.queues) do
             for band = 0, 2 do
-                if queue[VIRTUAL + band] > 0 and reading[string.format("%d|%d", queue[NUMBER], band)] then
-                    forget_empty(queue, range(string.format("e|%d|%d", queue[NUMBER], band), 2), queue[VIRTUAL + band])
+                if queue[AT.VIRTUAL + band] > 0 and reading[string.format("%d|%d", queue[AT.NUMBER], band)] then
+                    forget_empty(queue, range(string.format("e|%d|%d", queue[AT.NUMBER], band), 2), queue[AT.VIRTUAL + band])
                 end
             end
         end

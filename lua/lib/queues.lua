@@ -4,7 +4,7 @@
 -- tenant's limit, waiting per band (3), virtual time per band (3)]. The number is another one each time
 -- that a queue comes into being: with the last waiting ticket all that was known of its order goes.
 
-local NUMBER, TURN, PARKED, WAITING, VIRTUAL = 4, 5, 6, 7, 10   -- the last two + band
+local AT = { NUMBER = 4, TURN = 5, PARKED = 6, WAITING = 7, VIRTUAL = 10 }   -- the last two + band
 local BANDS = { interactive = 0, normal = 1, batch = 2 }
 
 -- The queue of this name; one that nothing waits in comes into being.
@@ -30,13 +30,13 @@ local function queue_names()
 end
 
 local function waiting_in(queue)
-    return queue[WAITING] + queue[WAITING + 1] + queue[WAITING + 2]
+    return queue[AT.WAITING] + queue[AT.WAITING + 1] + queue[AT.WAITING + 2]
 end
 
 -- The queue with this number; nil when it is no more.
 local function queue_numbered(number)
     for name, queue in pairs(pool.queues) do
-        if queue[NUMBER] == number then
+        if queue[AT.NUMBER] == number then
             return queue_of(name)
         end
     end

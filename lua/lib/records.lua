@@ -21,7 +21,6 @@ local ratios = {}        -- lane -> what lib/ratio knows of it
 local processes = {}     -- id -> {seen, pushed_at, state, last call, due, number, dirty}
 local records = {}       -- "domain|lane" -> {field, domain, shapes, pause_until, buckets, dirty}, or false
 local pool = {}          -- the meta record, and `now`
-local POOL_FIELDS = 6    -- that every call reads
 local read_json, open_pool, decode_limits, load_records, record_of, process_of
 do
     local shapes = {}        -- text of limits -> what it means: domains with equal limits share it

@@ -79,14 +79,19 @@ local function apply_key(offer, key, domains)
     return true
 end
 
+local function stored_order()
+    local stored = tenancy().stored
+    return stored[2] ~= "" and stored or nil
+end
+
 -- The order of tenants that is offered: [hash, aging ms, {tenant: weight}, {tenant: 1 where it has limits}].
 local function apply_order(offer)
     local hash, aging, weights, limited = unpack(offer.order)
-    if not adopts(tenancy()[2] ~= "" and tenancy() or nil, offer, hash) then
+    if not adopts(stored_order(), offer, hash) then
         return
     end
     pool.order = string.format('[%d,"%s","%s",%s,%d,%s,%s]', offer.version, hash, offer.source,
-        superseding(tenancy()[2] ~= "" and tenancy() or nil, hash), aging, cjson.encode(weights), cjson.encode(limited))
+        superseding(stored_order(), hash), aging, cjson.encode(weights), cjson.encode(limited))
     pool.tenancy = nil
     redis.call("HSET", KEYS[1], "order", pool.order)
 end

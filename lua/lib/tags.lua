@@ -5,7 +5,7 @@ local NEVER_WAKES = 9999999999999999   -- by time alone
 -- A flow whose tenant's limits make it wait blocks nobody.
 local function park_flow(flow, wait)
     flow.wake = wait < NEVER and pool.now + wait or NEVER_WAKES
-    flow.queue[PARKED] = flow.queue[PARKED] + 1
+    flow.queue[AT.PARKED] = flow.queue[AT.PARKED] + 1
     flow.is_changed, pool.queues_changed = true, true
 end
 
@@ -13,12 +13,12 @@ end
 local function release_flows()
     for _, name in ipairs(queue_names()) do
         local queue = queue_of(name)
-        for tenant in pairs(queue[PARKED] > 0 and touched_tenants or {}) do
+        for tenant in pairs(queue[AT.PARKED] > 0 and touched_tenants or {}) do
             for band = 0, 2 do
                 release_flow(flow_of(queue, band, tenant))
             end
         end
-        for _, member in ipairs(queue[PARKED] > 0 and range("p|" .. queue[NUMBER], 128) or {}) do
+        for _, member in ipairs(queue[AT.PARKED] > 0 and range("p|" .. queue[AT.NUMBER], 128) or {}) do
             local wake, band, tenant = string.match(member, "^p|%d+|(%d+)|(%d)|%d+|%d+|([^|]*)|")
             if tonumber(wake) > pool.now then
                 break
@@ -32,7 +32,7 @@ end
 local function correct_tags()
     for _, correction in ipairs(corrections) do
         local flow = flow_keyed(correction[1])
-        if flow and (flow.waiting > 0 or flow.tag > flow.queue[VIRTUAL + flow.band]) then
+        if flow and (flow.waiting > 0 or flow.tag > flow.queue[AT.VIRTUAL + flow.band]) then
             flow.tag, flow.is_changed = math.max(0, flow.tag + weighed(flow.tenant, correction[2])), true
         end
     end

@@ -3,24 +3,26 @@
 -- "order" of KEYS[1] = [version or -1, hash, source, [superseded hashes], aging ms, {tenant: weight in
 -- thousandths}, {tenant: 1 where it has limits}]. A tenant's limits are one more domain, "tenant:<name>".
 
-local AGING, WEIGHTS, LIMITED = 5, 6, 7
 local tenancy, weighed, tenant_choice
 do
     local has_tenants = pool.order and string.sub(pool.order, -6) ~= "{},{}]"
 
     function tenancy()
-        pool.tenancy = pool.tenancy or read_json(pool.order, { -1, "", "", {}, 30000, {}, {} })
+        if not pool.tenancy then
+            local stored = read_json(pool.order, { -1, "", "", {}, 30000, {}, {} })
+            pool.tenancy = { stored = stored, aging = stored[5], weights = stored[6], limited = stored[7] }
+        end
         return pool.tenancy
     end
 
     -- What a tag advances by for so much of the limits.
     function weighed(tenant, cost)
-        return math.floor(cost * 1000 / (has_tenants and tenancy()[WEIGHTS][tenant] or 1000))
+        return math.floor(cost * 1000 / (has_tenants and tenancy().weights[tenant] or 1000))
     end
 
     -- The limits of a ticket's tenant, as a choice; nil where it has none.
     function tenant_choice(ticket)
-        if not has_tenants or not tenancy()[LIMITED][ticket.tenant] then
+        if not has_tenants or not tenancy().limited[ticket.tenant] then
             return nil
         end
         local domain = "tenant:" .. ticket.tenant

@@ -26,7 +26,7 @@ do
                 look_at({ flow.wake, flow.band, flow.order, flow.process, flow.id })
             end
         end
-        for _, member in ipairs(queue.is_new and {} or range("p|" .. queue[NUMBER], known + 1)) do
+        for _, member in ipairs(queue.is_new and {} or range("p|" .. queue[AT.NUMBER], known + 1)) do
             local wake, band, order, tenant, process, id =
                 string.match(member, "^p|%d+|(%d+)|(%d)|(%d+)|%d+|([^|]*)|([^|]+)|([^|]+)$")
             if not flows[flow_key(queue, tonumber(band), tenant)] then
@@ -43,7 +43,7 @@ do
         if head and head.verdict.wait < NEVER then
             id, process, wait, is_doubt = head.flow.id, head.flow.process, head.verdict.wait, head.verdict.is_doubt
         end
-        if queue[PARKED] > 0 then
+        if queue[AT.PARKED] > 0 then
             local parked = first_parked(queue)
             if parked[1] < NEVER_WAKES and parked[1] - pool.now < wait then
                 return parked[5], parked[4], parked[1] - pool.now, false
