@@ -23,7 +23,7 @@ do
         local wait = earliest_start(ticket)
         if ticket.at < pool.lease + wait then
             verdict = verdict or verdict_behind(ticket)
-            return "timeout", { choice = verdict.choice, cause = verdict.cause, wait = math.max(wait, verdict.wait) }
+            return "timeout", { choice = verdict.choice, cause = verdict.cause, wait = verdict.wait < NEVER and math.max(wait, verdict.wait) or wait }
         end
     end
 

@@ -1,28 +1,8 @@
 -- lib/explain_start: when a waiting ticket is expected to be granted, and what it waits for until then.
--- Of the head of its queue that is certain, of the others projected (lib/explain_supply). Changes nothing.
+-- Of the first to go that is certain, of the others projected (lib/explain_supply). Changes nothing.
 
 local start_of
 do
-    -- What the head of a queue waits for: heads that came before it have reserved what they need.
-    local function head_verdict(ticket)
-        local earlier = {}
-        for _, name in ipairs(queue_names()) do
-            local flow = name ~= ticket.queue and next_flow(queue_of(name))
-            local head = flow and flow.order < ticket.order and find_ticket(flow.id)
-            earlier[#earlier + 1] = head or nil
-        end
-        table.sort(earlier, function(a, b)
-            return a.order < b.order
-        end)
-        for _, head in ipairs(earlier) do
-            local verdict, is_own = judge(head)
-            if verdict.choice and verdict.wait > 0 and not verdict.refusal and not is_own then
-                reserve(head, verdict)
-            end
-        end
-        return judge(ticket)
-    end
-
     -- What binds in a projection, in amounts; `level` is of all the accounts together.
     local function binding_view(binding, is_own)
         local supply, level, limit, domains = binding.supply, 0, 0, {}
@@ -41,18 +21,17 @@ do
             domains = verdict.choice and domains_in(verdict.choice.domains) or {}, is_tenants = is_own }, wait
     end
 
-    -- As the head: the verdict of its queue.
-    local function as_head(ticket, view)
-        local verdict, is_own = head_verdict(ticket)
+    -- As the first to go: what its queue waits for.
+    local function as_first(verdict, is_own, view)
         local binding, wait = verdict_view(verdict, is_own)
         view.refusal, view.binding, view.start_ms = verdict.refusal, binding, wait >= 0 and wait or nil
         view.is_exact, view.calls = true, wait < 0 and (binding.resource == "concurrency" and "slots" or "holds") or nil
     end
 
     -- Behind others: the work ahead, carried by the keys and by what its tenant may take.
-    local function as_later(ticket, flow, view)
+    local function as_later(ticket, flow, others, view)
         local lane, own = string.match(ticket.queue, "^(.*)|[^|]+$"), tenant_choice(ticket)
-        local plan, others = plan_of(choices_of(ticket.queue), ticket), others_before(ticket)
+        local plan = plan_of(choices_of(ticket.queue), ticket)
         local function part(sums)
             return { sums = sums, lane = lane, is_same = true }
         end
@@ -81,17 +60,16 @@ do
         view.binding = binding and binding_view(binding, is_own) or nil
     end
 
-    -- Fills a view of a waiting ticket in.
+    -- Fills a view of a waiting ticket in. Queues take turns in the order in which their heads arrived: the
+    -- head of one is the first to go when no older ticket of another wants the same accounts.
     function start_of(ticket, view)
         local queue = queue_of(ticket.queue)
-        local flow, head = complete(flow_of(queue, ticket.band, ticket.tenant)), next_flow(queue)
-        local verdict = judge(ticket)
-        if verdict.refusal then
-            view.refusal, view.binding = verdict.refusal, verdict_view(verdict, verdict.choice and verdict.choice.key == "")
-        elseif head and head.id == ticket.id then
-            as_head(ticket, view)
+        local flow, head, others = complete(flow_of(queue, ticket.band, ticket.tenant)), next_flow(queue), others_before(ticket)
+        local verdict, is_own = judge(ticket)
+        if verdict.refusal or (head and head.id == ticket.id and #others == 0) then
+            as_first(verdict, is_own, view)
         else
-            as_later(ticket, flow, view)
+            as_later(ticket, flow, others, view)
         end
     end
 end
