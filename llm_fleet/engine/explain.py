@@ -62,7 +62,7 @@ class Explanation:
 
     `state` is queued, granted, settled, cancelled, expired or unknown; None is what does not apply or is
     not known. `starts_in_s` is what time alone brings: exact for the head of a queue, else a projection;
-    where it waits for a slot (`waits_for_slot`) only a lower bound, for nobody knows when calls end.
+    where running calls have to end first (`waits_for_calls`) only a lower bound, for nobody knows when.
     """
 
     ticket: str
@@ -81,7 +81,7 @@ class Explanation:
     binding: Binding | None = None
     starts_in_s: float | None = None
     is_exact: bool = False
-    waits_for_slot: bool = False
+    waits_for_calls: bool = False
     key_id: str | None = None
     granted_s: float | None = None
     charges: tuple[Charge, ...] = ()
@@ -121,7 +121,7 @@ def explanation(ticket: str, pool: str | None, view: Mapping[str, Any]) -> Expla
         binding=_binding(view["binding"]) if "binding" in view else None,
         starts_in_s=_seconds(view.get("start_ms")),
         is_exact=view.get("is_exact", False),
-        waits_for_slot=view.get("waits_for_slot", False),
+        waits_for_calls="calls" in view,
         key_id=view.get("key"),
         granted_s=_seconds(view.get("granted_ms")),
         charges=tuple(map(_charge, view.get("charges") or ())),

@@ -10,10 +10,13 @@ if TYPE_CHECKING:
 
 __all__ = ["time_text", "why"]
 
-NOT_PROJECTED = "slots free up when calls end: not projected"
+NOT_PROJECTED = {
+    "slots": "slots free up when calls end: not projected",
+    "holds": "what running calls hold comes back when they end: not projected",
+}
 ENDS = {
     "settled": "its call has ended, and what it used is charged",
-    "cancelled": "it ended without a call: its caller gave it up, or its limits refused it",
+    "cancelled": "it ended without a call: its caller gave it up or its deadline came, or it was refused",
     "expired": "its lease expired: its process {process} did not renew it, and what it held is charged",
     "unknown": "it was never asked for, or ended more than a minute or two ago",
 }
@@ -43,9 +46,8 @@ def _queued(ticket: Explanation, view: Mapping[str, Any]) -> str:
     binding, process = ticket.binding, f"its process {ticket.process}"
     match view:
         case {"silence": "absent"}:
-            return (
-                f"{process} is not seen any more: nothing is granted to it, and soon its tickets are dropped"
-            )
+            gone = "nothing is granted to it, and its tickets are dropped soon"
+            return f"{process} is not seen any more: {gone}"
         case {"silence": _}:
             return f"{process} does not read its mailbox: nothing is granted to it until it calls"
         case {"refusal": "no_key"}:
@@ -54,23 +56,25 @@ def _queued(ticket: Explanation, view: Mapping[str, Any]) -> str:
             needs = f"it needs {binding.need:,} of {binding.limit:,}"
             return f"it is larger than {_limit(binding)}: {needs}, and is refused"
     if ticket.position == 0 and ticket.is_exact:
-        return f"it is the head of its queue and {_head(ticket)}"
-    return f"it waits {_behind(ticket, view)}{_for(ticket, view)}; {_start(ticket)}"
+        return f"it is the head of its queue and {_head(ticket, view)}"
+    return f"it waits {_behind(ticket, view)}{_for(ticket, view)}; {_start(ticket, view)}"
 
 
-def _head(ticket: Explanation) -> str:
+def _head(ticket: Explanation, view: Mapping[str, Any]) -> str:
     binding = ticket.binding
     if binding is None:
         return "can go now: it is granted with the next step"
     match binding.resource:
         case "pause":
-            return f"waits for {_owner(binding)}, which the provider has paused; {_start(ticket)}"
+            return f"waits for {_owner(binding)}, which the provider has paused; {_start(ticket, view)}"
         case "key":
-            return f"waits for a key: every one is out of service for a time; {_start(ticket)}"
+            return (
+                f"waits for {_owner(binding)}, whose key is out of service for a time; {_start(ticket, view)}"
+            )
         case "concurrency":
-            return f"waits for a slot of {_owner(binding)}; {NOT_PROJECTED}"
+            return f"waits for a slot of {_owner(binding)}; {_start(ticket, view)}"
     there = f"it needs {binding.need:,}, {binding.level:,} are there"
-    return f"waits for {_limit(binding)}: {there}; {_start(ticket)}"
+    return f"waits for {_limit(binding)}: {there}; {_start(ticket, view)}"
 
 
 def _behind(ticket: Explanation, view: Mapping[str, Any]) -> str:
@@ -96,9 +100,9 @@ def _for(ticket: Explanation, view: Mapping[str, Any]) -> str:
     if view.get("opens_ms", 0) > 0:
         closed = "out of service or paused by the provider" if view["outages"] else "paused by the provider"
         return f"while every account is {closed} for {time_text(view['opens_ms'] / 1000)} more"
-    if ticket.waits_for_slot and not ticket.starts_in_s:
-        return "for a slot"
-    return f"for {_limit(ticket.binding)}" if ticket.binding else "for its turn"
+    if not ticket.binding:
+        return "for a slot" if view.get("calls") == "slots" else "for its turn"
+    return f"for {_limit(ticket.binding)}"
 
 
 def _limit(binding: Binding) -> str:
@@ -113,15 +117,13 @@ def _owner(binding: Binding) -> str:
     return f"its {len(binding.accounts):,} accounts"
 
 
-def _start(ticket: Explanation) -> str:
-    if ticket.starts_in_s is None:
-        return "what running calls hold comes back when they end: not projected"
+def _start(ticket: Explanation, view: Mapping[str, Any]) -> str:
     starts = time_text(ticket.starts_in_s)
-    if ticket.waits_for_slot:
-        return f"{NOT_PROJECTED}" + (f", so not before {starts}" if ticket.starts_in_s else "")
-    return (
-        f"starts in {'' if ticket.is_exact else 'about '}{starts}" if ticket.starts_in_s else "starts at once"
-    )
+    if ticket.waits_for_calls:
+        return NOT_PROJECTED[view["calls"]] + (f", so not before {starts}" if ticket.starts_in_s else "")
+    if ticket.starts_in_s:
+        return f"starts in {'' if ticket.is_exact else 'about '}{starts}"
+    return "starts at once" if ticket.starts_in_s == 0 else "not in years"
 
 
 def _deadline(ticket: Explanation) -> str:
