@@ -20,7 +20,7 @@ import redis
 
 from benchmarks.engine_cost import measure_cost, measure_dropping, measure_memory
 from benchmarks.engine_curves import measure_keys, measure_processes, measure_queue
-from benchmarks.engine_report import Section, environment, table
+from benchmarks.engine_report import Figure, Section, environment, table
 from benchmarks.engine_rig import open_server
 from benchmarks.engine_speed import measure_day, measure_speed, measure_waking
 
@@ -60,7 +60,8 @@ def parts_in(text: str) -> list[str]:
 
 def run(names: Sequence[str], *, is_quick: bool) -> dict[str, Any]:
     """Carry the parts out; what they found."""
-    figures, data = [], {}
+    figures: list[Figure] = []
+    data: dict[str, Any] = {}
     with open_server() as (server, client):
         found = environment(client)
         for name in names:

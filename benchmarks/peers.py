@@ -10,12 +10,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -52,8 +51,9 @@ class Worker:
     def begin(self, do: str, **job: Any) -> None:
         """Give it a job."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": do, **job}) + "\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # the answer says so
+            self._process.stdin.write(json.dumps({"do": do, **job}) + "\n")
+            self._process.stdin.flush()
 
     def answer(self) -> Json:
         """What came of the job.
@@ -73,8 +73,13 @@ class Worker:
         return self.answer()
 
     def kill(self) -> None:
-        self._process.send_signal(signal.SIGKILL)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.kill()
         self._process.wait()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.stdout.close()
 
 
 @contextmanager
@@ -129,7 +134,7 @@ def gap_after_kill(python: str, peer: Peer, url: str) -> float:
         time.sleep(KILL_AFTER_S)
         killed_at = time.monotonic()
         victim.kill()
-        times = sorted([killed_at, *(at for at in witness.answer()["times"] if at > killed_at)])
+        times: list[float] = sorted([killed_at, *(at for at in witness.answer()["times"] if at > killed_at)])
         times.append(max(times[-1], killed_at + 7))
     return round(max(after - before for before, after in pairwise(times)), 2)
 
