@@ -52,7 +52,7 @@ def turn_over(pool: ScriptPool, leases: list[str], count: int) -> int:
     """Settle leases one by one, each of which the head of the queue follows; the queue keeps its length."""
     for number in range(count):
         answer = pool.step([settle(leases.pop(0), number), *pool.enqueues(1)])
-        assert len(answer.grants) == 1, answer
+        assert len(answer.grants) == 1, f"a slot was free, and the head of the queue did not get it: {answer}"
         leases.append(answer.grants[0][0])
     return count
 
