@@ -39,11 +39,12 @@ def explain(capsys, redis_url, namespace) -> Any:
 async def test_a_ticket_that_waits_says_for_what_and_how_long(explain, tickets):
     """Id, state, pool, band and tenant in a line; then the sentence."""
     ran = await explain(tickets[1])
-    facts, why = ran.out.splitlines()
+    facts, why, amounts = ran.out.splitlines()
     assert (ran.code, ran.err) == (0, "")
     assert facts.startswith(f"ticket {tickets[1]} · queued · pool p · lane * · normal, tenant default · ")
     assert "requests_per_minute" in why
     assert "starts in" in why
+    assert amounts == "requests_per_minute of d-k0: needs 1, 0 there, limit 2"
 
 
 async def test_a_lease_says_what_it_holds(explain, tickets):
@@ -78,3 +79,9 @@ async def test_an_unknown_ticket_ends_with_1(explain, tickets):
 def test_wrong_usage_ends_with_2(capsys, arguments):
     """No id, an empty one, two of them."""
     assert run_command(capsys, *arguments).code == 2
+
+
+async def test_status_names_a_ticket_to_explain(tickets, capsys, redis_url, namespace):
+    """The one that has waited longest, as a command to copy."""
+    ran = await run_command_beside(capsys, "status", "--redis", redis_url, "--namespace", namespace)
+    assert f"llm-fleet explain {tickets[1]} says more" in ran.out

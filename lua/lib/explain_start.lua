@@ -55,7 +55,8 @@ do
         for _, other in ipairs(others) do
             view.others = view.others + math.floor(other.sums.waiting)
         end
-        view.calls = plan.slots <= view.position and "slots" or has_holds_in_the_way(plan, ticket) and "holds" or nil
+        local has_slot = plan.slots > (start > 0 and 0 or view.position)
+        view.calls = not has_slot and "slots" or has_holds_in_the_way(plan, ticket) and "holds" or nil
         view.start_ms, view.opens_ms = start < NEVER and start or nil, plan.opens < NEVER and plan.opens or nil
         view.binding = binding and binding_view(binding, is_own) or nil
     end

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from ...engine.explain import Explanation, find_ticket
-from ..render import duration, open_console, print_json, printable
+from ...engine.explain import Binding, Explanation, find_ticket
+from ..render import amount, duration, open_console, print_json, printable, some_of
 from .source import ConfigOption, NamespaceOption, PoolOption, RedisOption, Source, Where, find_source
 
 __all__ = ["explain"]
@@ -44,6 +44,8 @@ def explain(
         console = open_console()
         console.print(_facts(found))
         console.print(Text(printable(found.why)))
+        if amounts := _amounts(found.binding):
+            console.print(Text(amounts, "dim"))
     raise typer.Exit(UNKNOWN if found.state == "unknown" else 0)
 
 
@@ -72,3 +74,13 @@ def _about(found: Explanation) -> Iterator[str]:
         yield f"process {found.process}"
     if found.waited_s is not None:
         yield f"has waited {duration(found.waited_s)}"
+
+
+def _amounts(binding: Binding | None) -> str:
+    """What is needed, what goes before, what is there, and the limit; empty where nothing is counted."""
+    if binding is None or binding.need is None:
+        return ""
+    owner = f"tenant {binding.accounts[0]}" if binding.is_tenants else some_of(binding.accounts)
+    before = f"{amount(binding.ahead)} go before it, " if binding.ahead else ""
+    there = f"{amount(binding.level or 0)} there, limit {amount(binding.limit or 0)}"
+    return f"{binding.resource} of {owner}: needs {amount(binding.need)}, {before}{there}"

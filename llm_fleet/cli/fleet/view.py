@@ -75,6 +75,9 @@ def _pool(name: str, pool: Snapshot, width: int, most: int | None) -> Iterator[R
         yield sentences(pool["waits_for"])
     if bands := bands_line(pool):
         yield Text(f"waiting: {bands}", "dim")
+    if heads := [queue["head"] for queue in pool["queues"] if queue.get("head")]:
+        oldest = max(heads, key=lambda head: head["waited_ms"])
+        yield Text(f"llm-fleet explain {oldest['ticket']} says more, also of any other ticket", "dim")
     yield Text("")
     shown = urgent_keys(pool, most)
     yield keys_table({**pool, "keys": {key: pool["keys"][key] for key in shown}}, width)
