@@ -28,8 +28,9 @@ class Held:
     wire: Wire
 
     @property
-    def queue(self) -> str:
-        return f"{self.wire[3]}|{self.wire[2]}"
+    def flow(self) -> tuple[str, str, str]:
+        """Its queue, band and tenant: in these its place is by arrival."""
+        return f"{self.wire[3]}|{self.wire[2]}", self.wire[7], self.wire[8]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from tests.pool_rig import FAKE, Rig, beat, cancel, fake_rig, open_rig, per_day,
 
 BUSY = st.lists(acts("enqueue", "enqueue", "settle", "beat", "advance"), min_size=10, max_size=25)
 DAILY = pool_of(per_day(100))
-FOREVER_S = 100_000.0
+FOREVER_S, FOREVER_MS = 100_000.0, 10**9
 
 
 @pytest.fixture(params=["fake", "real"])
@@ -163,8 +163,8 @@ def test_13_lost_writes_leave_waiters_their_ids(rig: Rig) -> None:
     rig.enqueue("A", "a1")
     rig.client.flushall()
     rig.register("A", DAILY)
-    assert rig.enqueue("A", "a1") == ["q"]
-    assert rig.enqueue("A", "a1") == ["q"]
+    assert rig.enqueue("A", "a1", wait_ms=FOREVER_MS) == ["q"]
+    assert rig.enqueue("A", "a1", wait_ms=FOREVER_MS) == ["q"]
     assert rig.snapshot()["waiting"] == 1
 
 

@@ -136,10 +136,12 @@ def test_queue_never_holds_more_than_max_queued(rig: Rig) -> None:
     """`max_queued` bounds a queue, also against one call; what is granted at once does not count."""
     rig.register("A", pool_of(per_day(3)))
     limits = rig.members["A"].limits
-    results = rig.taken("A", *(enqueue(f"t{i}", limits, max_queued=2) for i in range(8))).results
+    results = rig.taken(
+        "A", *(enqueue(f"t{i}", limits, max_queued=2, wait_ms=10**9) for i in range(8))
+    ).results
     assert [result[0] for result in results] == ["g"] * 3 + ["q"] * 2 + ["d"] * 3
     assert {result[1] for result in results[5:]} == {"queue_full"}
-    assert rig.enqueue("A", "one more", max_queued=2)[:2] == ["d", "queue_full"]
+    assert rig.enqueue("A", "one more", max_queued=2, wait_ms=10**9)[:2] == ["d", "queue_full"]
     assert rig.snapshot()["waiting"] == 2
 
 
@@ -216,7 +218,7 @@ def test_blocked_lane_does_not_block_another() -> None:
     limits = pool_of(Bucket("requests", 600, jitter_ms=0), lanes=[LaneLimits("big", (per_day(1),))])
     rig = fake_rig(limits)
     rig.enqueue("A", "big1", lane="big")
-    assert rig.enqueue("A", "big2", lane="big") == ["q"]
+    assert rig.enqueue("A", "big2", lane="big", wait_ms=10**9) == ["q"]
     assert rig.enqueue("A", "free")[0] == "g"
 
 
