@@ -1,18 +1,22 @@
 -- lib/crowd_index: by when each domain can have how much, kept where a pool has a crowd of keys (lib/crowd).
 --
--- Members of KEYS[3]: z|lane|kind % 100|ms|domain, for each bucket: when it was or will be empty, at its rate;
--- kind 0: when its pause ends, far off while all its slots are taken. What a ticket needs refills after that:
--- a lower bound, as a level stops at its capacity.
+-- Members of KEYS[3]: z|lane|kind % 100|ms|domain, for each bucket: when it was or will be empty, at its rate,
+-- 0 while it is nearly full: what a ticket needs refills after that, a lower bound. Kind 0: when the pause of
+-- the domain ends, far off while all its slots are taken.
 
 local NO_SLOT = 9999999999999
+local NEARLY_FULL = 7 / 8
 
 -- The members of a record whose buckets had these levels and holds at a time: [pause, at, level, held...].
 local function members_of(field, shapes, state, in_flight)
     local domain, lane = string.match(field, "^(.*)|([^|]+)$")
     local members = {}
     for i = 1, #shapes do
-        local shape = shapes[i]
-        local ticks = math.floor(state[2] / shape.tick) - math.floor((state[2 * i + 1] - state[2 * i + 2]) / shape.rate)
+        local shape, available = shapes[i], state[2 * i + 1] - state[2 * i + 2]
+        local ticks = math.floor(state[2] / shape.tick) - math.floor(available / shape.rate)
+        if available >= shape.capacity * NEARLY_FULL then
+            ticks = 0
+        end
         members[i] = string.format("z|%s|%d|%013d|%s", lane, shape.kind % 100, math.max(0, ticks * shape.tick), domain)
     end
     if lane == "*" then

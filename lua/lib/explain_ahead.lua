@@ -31,7 +31,7 @@ do
                 add_sums(sums, theirs, theirs.waiting)
                 local list, times = flows_in(queue, lower)
                 for _, flow in ipairs(list) do
-                    local _, count = lines_before(flow, ticket)
+                    local _, count = lines_before(flow, ticket.process, ticket.order)
                     older = older + count * times
                 end
                 sums.aged_in = math.min(sums.aged_in or aged_in, aged_in)

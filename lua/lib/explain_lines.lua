@@ -1,30 +1,48 @@
 -- lib/explain_lines: which tickets of a flow came before one: its tickets stand in lines (lib/lines). Reads,
 -- changes nothing.
 
-local lines_before, own_sums
+local lines_before, newest_order, own_sums
 do
     local LINES = 1000             -- most that are looked at
     local EXACTLY = 2000           -- tickets of which each one counts: more are summed in proportion
 
-    -- The tickets of a flow that came before this one: per line where they stand, and how many they are.
-    function lines_before(flow, ticket)
-        local lines, total, processes_in = {}, 0, {}
+    -- The processes with visible lines in a flow.
+    local function processes_in(flow)
+        local found = {}
         for _, member in ipairs(range("h|" .. flow.key, LINES)) do
-            processes_in[string.match(member, "|%d+|([^|]+)|[^|]+$")] = true
+            found[string.match(member, "|%d+|([^|]+)|[^|]+$")] = true
         end
-        processes_in[ticket.process] = true
-        for process in pairs(processes_in) do
-            local line = "w|" .. process .. "|" .. flow.key .. "|"
-            local from, upto = "[" .. line, "(" .. line .. string.format("%016d", ticket.order)
+        return found
+    end
+
+    -- The tickets of a flow that came before an order of arrival: per line where they stand, and how many they
+    -- are. The line of `process` counts also where that is silent.
+    function lines_before(flow, process, order)
+        local lines, total, found = {}, 0, processes_in(flow)
+        found[process] = true
+        for id in pairs(found) do
+            local line = "w|" .. id .. "|" .. flow.key .. "|"
+            local from, upto = "[" .. line, "(" .. line .. string.format("%016d", order)
             lines[#lines + 1], total = { from, upto }, total + redis.call("ZLEXCOUNT", KEYS[3], from, upto)
         end
         return lines, total
     end
 
+    -- The order of arrival of the last ticket of a flow.
+    function newest_order(flow)
+        local newest = 0
+        for id in pairs(processes_in(flow)) do
+            local line = "w|" .. id .. "|" .. flow.key
+            local last = range(line, 1, math.max(0, count_range(line) - 1))[1]
+            newest = math.max(newest, last and tonumber(string.match(last, "|(%d+)|[^|]+$")) or 0)
+        end
+        return newest
+    end
+
     -- Sums over the tickets of its own flow that came before a ticket.
     function own_sums(flow, ticket)
         local sums, ids = no_tickets(), {}
-        local lines, total = lines_before(flow, ticket)
+        local lines, total = lines_before(flow, ticket.process, ticket.order)
         if total > EXACTLY then
             add_sums(sums, flow, total)
             return sums

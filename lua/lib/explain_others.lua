@@ -1,5 +1,5 @@
--- lib/explain_others: what other queues take from the accounts of one: queues take their turns in the order
--- in which their heads arrived, so what came before a ticket is expected to go before it. Changes nothing.
+-- lib/explain_others: what other queues take from the accounts of one, before a ticket of it: of the heads of
+-- queues the one goes first that arrived first (lib/pump). Reads, changes nothing.
 
 local others_before
 do
@@ -14,17 +14,35 @@ do
         return all > 0 and shared / all or 0
     end
 
-    local function add_queue(sums, queue, ticket, share)
+    -- When a ticket is the head of its queue, or one that goes before it is that arrived later: the latest of
+    -- these orders of arrival, for until then all that came before goes first.
+    local function latest_order(ticket)
+        local latest, queue = ticket.order, queue_of(ticket.queue)
+        for band = 0, ticket.band - 1 do
+            for _, flow in ipairs((flows_in(queue, band))) do
+                latest = flow.wake and latest or math.max(latest, newest_order(flow))
+            end
+        end
+        return latest
+    end
+
+    -- Adds what goes from a queue before a head that arrived at `order`: an unwilling head holds up what is behind it.
+    local function add_queue(sums, queue, process, order, share)
         for band = 0, 2 do
             local list, times = flows_in(queue, band)
+            local is_held_up = false
             for _, flow in ipairs(list) do
-                local _, count = lines_before(flow, ticket)
+                local _, count = lines_before(flow, process, order)
                 add_sums(sums, flow, math.min(flow.waiting, count) * share * times)
+                is_held_up = is_held_up or (count < flow.waiting and not flow.wake)
+            end
+            if is_held_up then
+                return
             end
         end
     end
 
-    -- Parts of work (lib/explain_supply), one per other queue with tickets that came before this one.
+    -- Parts of work (lib/explain_supply), one per other queue of which something goes before the ticket.
     function others_before(ticket)
         local parts, domains, lane = {}, {}, string.match(ticket.queue, "^(.*)|[^|]+$")
         for _, choice in ipairs(choices_of(ticket.queue)) do
@@ -32,11 +50,13 @@ do
                 domains[domain] = true
             end
         end
+        local latest = nil
         for _, name in ipairs(queue_names()) do
             local share = name ~= ticket.queue and overlap(name, domains) or 0
             if share > 0 then
+                latest = latest or latest_order(ticket)
                 local sums, other = no_tickets(), string.match(name, "^(.*)|[^|]+$")
-                add_queue(sums, queue_of(name), ticket, share)
+                add_queue(sums, queue_of(name), ticket.process, latest, share)
                 parts[#parts + 1] = sums.waiting > 0 and { sums = sums, lane = other, is_same = other == lane } or nil
             end
         end

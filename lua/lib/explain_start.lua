@@ -42,7 +42,11 @@ do
         local start, binding = carry(plan, work, ticket)
         local is_own = false
         if own then
-            local its_start, its_binding = carry(plan_of({ own }, ticket), { part(ahead.own) }, ticket)
+            local its_work = { part(ahead.own) }
+            for band = 0, ticket.band - 1 do
+                its_work[#its_work + 1] = part(complete(flow_of(flow.queue, band, ticket.tenant)))
+            end
+            local its_start, its_binding = carry(plan_of({ own }, ticket), its_work, ticket)
             if its_start > start then
                 start, binding, is_own = its_start, its_binding, true
             end
