@@ -1,10 +1,10 @@
 -- lib/explain_mates: which tickets of other tenants are expected to go before one of the same band: those that
 -- the tags of the flows let go first (lib/bands). Reads, changes nothing.
 
-local mates_before
+local step_of, gone_by, mates_before
 do
     -- What a ticket as large as the mean of these advances the tag of its tenant's flow by.
-    local function step_of(queue, tenant, sums)
+    function step_of(queue, tenant, sums)
         local lane, cost, choice = string.match(queue.name, "^(.*)|[^|]+$"), -1, choices_of(queue.name)[1]
         local one = mean_of(sums, 0)
         one.waiting = 1
@@ -15,7 +15,7 @@ do
     end
 
     -- How many of a flow's tickets go before one whose tag will be `tag`.
-    local function gone_by(flow, tag, step, is_first)
+    function gone_by(flow, tag, step, is_first)
         local gap = tag - (flow.wake and math.max(flow.tag, flow.queue[AT.VIRTUAL + flow.band]) or flow.tag)
         if gap < 0 then
             return 0

@@ -26,17 +26,24 @@ do
         return latest
     end
 
-    -- Adds what goes from a queue before a head that arrived at `order`: an unwilling head holds up what is behind it.
+    -- Adds what goes from a queue before a head that arrived at `order`: its own head, once that came later,
+    -- holds up what is behind it.
     local function add_queue(sums, queue, process, order, share)
         for band = 0, 2 do
             local list, times = flows_in(queue, band)
-            local is_held_up = false
-            for _, flow in ipairs(list) do
+            local counts, held_up = {}, NEVER
+            for i, flow in ipairs(list) do
                 local _, count = lines_before(flow, process, order)
-                add_sums(sums, flow, math.min(flow.waiting, count) * share * times)
-                is_held_up = is_held_up or (count < flow.waiting and not flow.wake)
+                counts[i], flow.step = count, flow.step or step_of(queue, flow.tenant, flow)
+                if count < flow.waiting and not flow.wake then
+                    held_up = math.min(held_up, flow.tag + count * flow.step)
+                end
             end
-            if is_held_up then
+            for i, flow in ipairs(list) do
+                local count = held_up < NEVER and gone_by(flow, held_up, flow.step, true) or counts[i]
+                add_sums(sums, flow, math.min(flow.waiting, counts[i], count) * share * times)
+            end
+            if held_up < NEVER then
                 return
             end
         end
