@@ -27,7 +27,7 @@ def install(texts: Mapping[str, str], changed: Iterable[str], folder: Path) -> N
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     for name in scripts.script_names():
-        source, script = join(name, dict(texts)), scripts.load_script(name)
+        source, script = join(name, texts), scripts.load_script(name)
         sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
         object.__setattr__(script, "source", source)
         object.__setattr__(script, "sha", sha)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -117,6 +117,6 @@ def script_places(folder: Path) -> dict[str, str]:
     }
 
 
-def join(name: str, texts: dict[str, str]) -> str:
-    """A script with its includes, as `engine/scripts.py` joins it."""
-    return INCLUDE.sub(lambda found: texts[found[1]].strip(), texts[name])
+def join(name: str, texts: Mapping[str, str]) -> str:
+    """A script with its includes, and theirs, as `engine/scripts.py` joins it."""
+    return INCLUDE.sub(lambda found: join(found[1], texts), texts[name]).strip()
