@@ -102,7 +102,7 @@ def python_of(peer: Peer) -> str:
     if not peer.packages:
         return sys.executable
     FOLDER.mkdir(parents=True, exist_ok=True)
-    folder = FOLDER / peer.packages[0].partition("[")[0].replace("==", "-")
+    folder = FOLDER / peer.packages[0].replace("[redis]", "").replace("==", "-")
     python = folder / "bin/python"
     if not (folder / "ready").exists():
         install(peer, folder)
