@@ -54,6 +54,15 @@ def test_tenants_and_bands_before_it_are_told_apart():
     )
 
 
+def test_a_small_one_behind_larger_ones_may_overtake():
+    """What a blocked head leaves over may go to others: that is not projected, but told."""
+    rig = rig_with(4, Bucket("input_tokens", 6_000, burst_ms=10_000, jitter_ms=0), tokens=(900, 0))
+    rig.taken("B", enqueue("hi", rig.members["B"].limits, tokens=(900, 0), band="interactive"))
+    rig.taken("B", enqueue("small", rig.members["B"].limits, tokens=(150, 0), tenant="x", band="batch"))
+    assert explain(rig, "small").why.endswith(" s, or earlier beside larger ones")
+    assert "beside" not in explain(rig, "t3").why
+
+
 def test_a_deadline_that_comes_before_the_start_is_told():
     """It will time out, and says so now."""
     rig = rig_with(5, REQUESTS)

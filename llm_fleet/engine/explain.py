@@ -61,8 +61,9 @@ class Explanation:
     """A ticket as it is now, and `why` in one sentence for people.
 
     `state` is queued, granted, settled, cancelled, expired or unknown; None is what does not apply or is
-    not known. `starts_in_s` is what time alone brings: exact for the head of a queue, else a projection;
-    where running calls have to end first (`waits_for_calls`) only a lower bound, for nobody knows when.
+    not known. `starts_in_s` is what time alone brings: exact for the first to go, else a projection in
+    which nobody else arrives, nobody overtakes beside a larger one, and calls in flight stay as many.
+    Where such have to end first (`waits_for_calls`) it is a lower bound, for nobody knows when they do.
     """
 
     ticket: str

@@ -122,7 +122,8 @@ def _start(ticket: Explanation, view: Mapping[str, Any]) -> str:
     if ticket.waits_for_calls:
         return NOT_PROJECTED[view["calls"]] + (f", so not before {starts}" if ticket.starts_in_s else "")
     if ticket.starts_in_s:
-        return f"starts in {'' if ticket.is_exact else 'about '}{starts}"
+        earlier = ", or earlier beside larger ones" if view.get("is_small") else ""
+        return f"starts in {'' if ticket.is_exact else 'about '}{starts}{earlier}"
     return "starts at once" if ticket.starts_in_s == 0 else "not in years"
 
 

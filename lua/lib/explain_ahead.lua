@@ -8,17 +8,30 @@ do
     local AGED_TURN = 7            -- as lib/bands has it
     local PASSES = 12              -- until what limited tenants can have by the start fits to the start
 
+    -- How many of higher bands go before the turn of an aged band that so many turns precede: `first` are of the
+    -- highest band, `between` came before the ticket to a band between that and its own.
+    local function turns_until(needed, first, between)
+        local turns = math.floor(first / AGED_TURN)
+        if between + needed <= turns then
+            return AGED_TURN * (needed + between) + between
+        end
+        local used = math.min(between, turns)
+        return first + used + AGED_TURN * (needed - turns + used)
+    end
+
     -- Of the tickets of higher bands those that go before the one that needs so many turns of aged bands: all, but
     -- for every eighth grant from when its band has aged. Then how many turns there are until then.
-    local function higher_before(queue, band, sums, needed, time_of)
-        local _, aged_in = band_sums(queue, band, NEVER)
+    local function higher_before(queue, ticket, sums, needed, time_of)
+        local _, aged_in = band_sums(queue, ticket.band, NEVER)
         local time = sums.waiting > 0 and aged_in and time_of(sums) or 0
         if time == 0 or aged_in >= time then
             return sums, 0
         end
         local before = math.floor(sums.waiting * aged_in / time) - (aged_in == 0 and queue[AT.TURN] or 0)
+        local first = ticket.band == 2 and math.max(0, band_sums(queue, 0, NEVER).waiting - before) or 0
+        local wanted = first > 0 and turns_until(needed, first, older_in(queue, 1, ticket)) or AGED_TURN * needed
         local some = no_tickets()
-        add_sums(some, sums, math.max(0, math.min(sums.waiting, before + AGED_TURN * needed)))
+        add_sums(some, sums, math.max(0, math.min(sums.waiting, before + wanted)))
         return some, math.floor((some.waiting - before) / AGED_TURN)
     end
 
@@ -29,11 +42,7 @@ do
             local theirs, aged_in = band_sums(queue, lower, time)
             if theirs.waiting > 0 and aged_in <= time then
                 add_sums(sums, theirs, theirs.waiting)
-                local list, times = flows_in(queue, lower)
-                for _, flow in ipairs(list) do
-                    local _, count = lines_before(flow, ticket.process, ticket.order)
-                    older = older + count * times
-                end
+                older = older + older_in(queue, lower, ticket)
                 sums.aged_in = math.min(sums.aged_in or aged_in, aged_in)
             end
         end
@@ -68,7 +77,8 @@ do
         end
         local time = time_of(all)
         local aged, older = aged_lower(queue, ticket, time)
-        local higher, turns = higher_before(queue, ticket.band, above, older + count + 1, time_of)
+        local higher, turns = higher_before(queue, ticket, above, older + count + 1, time_of)
+        higher.share = higher.waiting / math.max(1, above.waiting)
         local lower = lower_before(ticket, queue, aged, older, turns, count, time)
         return { own = own, tenants = mates, higher = higher, lower = lower }, time, is_limited or has_limits
     end

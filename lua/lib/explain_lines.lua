@@ -1,7 +1,7 @@
 -- lib/explain_lines: which tickets of a flow came before one: its tickets stand in lines (lib/lines). Reads,
 -- changes nothing.
 
-local lines_before, newest_order, own_sums
+local lines_before, order_reached, older_in, own_sums
 do
     local LINES = 1000             -- most that are looked at
     local EXACTLY = 2000           -- tickets of which each one counts: more are summed in proportion
@@ -28,15 +28,27 @@ do
         return lines, total
     end
 
-    -- The order of arrival of the last ticket of a flow.
-    function newest_order(flow)
-        local newest = 0
+    -- The order of arrival up to which the first `count` tickets of a flow reach: of several lines about.
+    function order_reached(flow, count)
+        local reached = 0
         for id in pairs(processes_in(flow)) do
             local line = "w|" .. id .. "|" .. flow.key
-            local last = range(line, 1, math.max(0, count_range(line) - 1))[1]
-            newest = math.max(newest, last and tonumber(string.match(last, "|(%d+)|[^|]+$")) or 0)
+            local its = count_range(line)
+            local nth = math.min(its, math.ceil(count * its / math.max(1, flow.waiting)))
+            local member = nth > 0 and range(line, 1, nth - 1)[1]
+            reached = math.max(reached, member and tonumber(string.match(member, "|(%d+)|[^|]+$")) or 0)
         end
-        return newest
+        return reached
+    end
+
+    -- How many tickets of a band came before a ticket.
+    function older_in(queue, band, ticket)
+        local older, list, times = 0, flows_in(queue, band)
+        for _, flow in ipairs(list) do
+            local _, count = lines_before(flow, ticket.process, ticket.order)
+            older = older + count * times
+        end
+        return older
     end
 
     -- Sums over the tickets of its own flow that came before a ticket.

@@ -37,7 +37,8 @@ do
                 mate.step = mate.step or step_of(flow.queue, mate.tenant, mate)
                 local most, its = allowed(mate, ms)
                 is_limited = is_limited or its
-                add_sums(sums, mate, times * math.min(most, gone_by(mate, tag, mate.step, mate.order < flow.order)))
+                mate.gone = math.min(most, gone_by(mate, tag, mate.step, mate.order < flow.order))
+                add_sums(sums, mate, times * mate.gone)
             end
         end
         return sums, is_limited

@@ -14,13 +14,14 @@ do
         return all > 0 and shared / all or 0
     end
 
-    -- When a ticket is the head of its queue, or one that goes before it is that arrived later: the latest of
-    -- these orders of arrival, for until then all that came before goes first.
-    local function latest_order(ticket)
+    -- The latest order of arrival among a ticket and those that go before it (lib/explain_mates): until such a one
+    -- is the head of its queue, what came to other queues before it goes first. `share`: of higher bands.
+    local function latest_order(ticket, share)
         local latest, queue = ticket.order, queue_of(ticket.queue)
-        for band = 0, ticket.band - 1 do
+        for band = 0, ticket.band do
             for _, flow in ipairs((flows_in(queue, band))) do
-                latest = flow.wake and latest or math.max(latest, newest_order(flow))
+                local gone = band < ticket.band and flow.waiting * share or band == ticket.band and flow.gone or 0
+                latest = flow.wake and latest or math.max(latest, order_reached(flow, gone))
             end
         end
         return latest
@@ -50,7 +51,7 @@ do
     end
 
     -- Parts of work (lib/explain_supply), one per other queue of which something goes before the ticket.
-    function others_before(ticket)
+    function others_before(ticket, share_of_higher)
         local parts, domains, lane = {}, {}, string.match(ticket.queue, "^(.*)|[^|]+$")
         for _, choice in ipairs(choices_of(ticket.queue)) do
             for _, domain in ipairs(domains_in(choice.domains)) do
@@ -61,7 +62,7 @@ do
         for _, name in ipairs(queue_names()) do
             local share = name ~= ticket.queue and overlap(name, domains) or 0
             if share > 0 then
-                latest = latest or latest_order(ticket)
+                latest = latest or latest_order(ticket, share_of_higher)
                 local sums, other = no_tickets(), string.match(name, "^(.*)|[^|]+$")
                 add_queue(sums, queue_of(name), ticket.process, latest, share)
                 parts[#parts + 1] = sums.waiting > 0 and { sums = sums, lane = other, is_same = other == lane } or nil

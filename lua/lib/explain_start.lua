@@ -29,7 +29,7 @@ do
     end
 
     -- Behind others: the work ahead, carried by the keys and by what its tenant may take.
-    local function as_later(ticket, flow, others, view)
+    local function as_later(ticket, flow, view)
         local lane, own = string.match(ticket.queue, "^(.*)|[^|]+$"), tenant_choice(ticket)
         local plan = plan_of(choices_of(ticket.queue), ticket)
         local function part(sums)
@@ -38,6 +38,7 @@ do
         local ahead = work_ahead(ticket, flow, function(sums)
             return (carry(plan, { part(sums) }, ticket))
         end)
+        local others = others_before(ticket, ahead.higher.share)
         local work = { part(ahead.own), part(ahead.tenants), part(ahead.higher), part(ahead.lower), unpack(others) }
         local start, binding = carry(plan, work, ticket)
         local is_own = false
@@ -63,18 +64,20 @@ do
         view.calls = not has_slot and "slots" or has_holds_in_the_way(plan, ticket) and "holds" or nil
         view.start_ms, view.opens_ms = start < NEVER and start or nil, plan.opens < NEVER and plan.opens or nil
         view.binding = binding and binding_view(binding, is_own) or nil
+        view.is_small = binding ~= nil and not is_own and view.position > view.ahead.own
+            and 2 * binding.need * (view.position + view.others) < binding.ahead or nil
     end
 
     -- Fills a view of a waiting ticket in. Queues take turns in the order in which their heads arrived: the
     -- head of one is the first to go when no older ticket of another wants the same accounts.
     function start_of(ticket, view)
         local queue = queue_of(ticket.queue)
-        local flow, head, others = complete(flow_of(queue, ticket.band, ticket.tenant)), next_flow(queue), others_before(ticket)
+        local flow, head = complete(flow_of(queue, ticket.band, ticket.tenant)), next_flow(queue)
         local verdict, is_own = judge(ticket)
-        if verdict.refusal or (head and head.id == ticket.id and #others == 0) then
+        if verdict.refusal or (head and head.id == ticket.id and #others_before(ticket, 0) == 0) then
             as_first(verdict, is_own, view)
         else
-            as_later(ticket, flow, others, view)
+            as_later(ticket, flow, view)
         end
     end
 end
