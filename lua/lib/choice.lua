@@ -45,7 +45,7 @@ do
             local lane, keyset = string.match(queue, "^(.*)|([^|]+)$")
             local entries = keys_of(keyset)
             crowds[queue] = entries and entries[1] == "#" and { lane = lane, keyset = keyset, size = entries[2],
-                is_uniform = entries[3] == 1 and (entries[4] == 1 or not next(pool.outages)), choices = {} } or false
+                is_uniform = entries[3] == 1 and (entries[4] == 1 or not next(pool.outages)), choices = {}, lists = {} } or false
         end
         return crowds[queue] or nil
     end

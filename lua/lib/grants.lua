@@ -24,6 +24,7 @@ do
     function grant(ticket, choice)
         local own, fence = tenant_choice(ticket), pool.fence + 1
         pool.fence, ticket.state, ticket.order, ticket.at, ticket.key = fence, "g", fence, pool.lease, choice.key
+        choice.is_used = true
         ticket.teaches = (ticket.cold > 0 or fence % 4 == 0) and 1 or 0
         take_charges(ticket, own and choice.domains .. "|" .. own.domains or choice.domains, { choice, own })
         granted[#granted + 1] = ticket

@@ -21,6 +21,20 @@ do
         end
     end
 
+    -- A ticket that came when nothing was known of the outputs is predicted again once there are samples.
+    local function warm_up(flow, ticket)
+        local predicted, cold = predict(ticket.topic, ticket.output)
+        if cold == 1 then
+            return
+        elseif not ticket.is_fresh or ticket.is_admitted then
+            local line, more = line_of(flow, ticket.process), predicted - ticket.predicted
+            complete(flow).predicted, flow.is_changed = flow.predicted + more, true
+            line[4], line.is_changed = line[4] + more, true
+        end
+        ticket.predicted, ticket.cold, ticket.needs = predicted, cold, nil
+        touched[ticket.id] = not ticket.is_fresh or touched[ticket.id]
+    end
+
     -- Looks at the head of a flow, and does what can be done with it at once. Nil when that changed something,
     -- else the verdict by which it may go or is blocked.
     function examine(flow)
@@ -31,6 +45,9 @@ do
         end
         flow.ticket = flow.ticket or find_ticket(flow.id)
         local ticket = flow.ticket
+        if ticket.cold == 1 then
+            warm_up(flow, ticket)
+        end
         local verdict, is_own = judge(ticket)
         local doubt = verdict.wait == 0 and doubt_about(ticket.process) or 0
         if doubt > 0 then
