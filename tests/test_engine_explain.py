@@ -159,3 +159,15 @@ def test_no_start_is_expected_while_every_account_is_paused():
         loops, tickets[5]
     )
     assert misses(loops, tickets) == []
+
+
+def test_the_head_counts_with_tenants_that_wake_before_it():
+    """A higher band that waits for its tenant's own limit comes in between: nothing is told as certain."""
+    tenants = (TenantLimits("x", lane=LaneLimits("*", (requests(60, burst_ms=1_000),))),)
+    loops = asking(requests(30, burst_ms=10_000), tenants=tenants)
+    loops.put(4)
+    tickets = loops.put(8, tenant="x", band="interactive") + loops.put(4)
+    loops.run(1)
+    head = next(ticket for ticket in tickets[8:] if ticket in loops.waiting)
+    assert (explain(loops.rig, head).is_exact, explain(loops.rig, head).ahead.higher > 0) == (False, True)
+    assert misses(loops, tickets, within_ms=2_000) == []

@@ -68,13 +68,20 @@ do
             and 2 * binding.need * (view.position + view.others) < binding.ahead or nil
     end
 
+    -- True when a flow that waits for its tenant's limit may come in between.
+    local function may_be_overtaken(queue, wait)
+        local member = queue[AT.PARKED] > 0 and range("p|" .. queue[AT.NUMBER], 1)[1]
+        return member and tonumber(string.match(member, "^p|%d+|(%d+)")) < pool.now + wait
+    end
+
     -- Fills a view of a waiting ticket in. Queues take turns in the order in which their heads arrived: the
     -- head of one is the first to go when no older ticket of another wants the same accounts.
     function start_of(ticket, view)
         local queue = queue_of(ticket.queue)
         local flow, head = complete(flow_of(queue, ticket.band, ticket.tenant)), next_flow(queue)
         local verdict, is_own = judge(ticket)
-        if verdict.refusal or (head and head.id == ticket.id and #others_before(ticket, 0) == 0) then
+        local is_first = head and head.id == ticket.id and not may_be_overtaken(queue, verdict.wait)
+        if verdict.refusal or (is_first and #others_before(ticket, 0) == 0) then
             as_first(verdict, is_own, view)
         else
             as_later(ticket, flow, view)
