@@ -124,6 +124,13 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sample", type=int, metavar="N", help="only so many mutants, drawn at random")
     parser.add_argument("--seed", type=int, default=1, help="of the sample")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=12.0,
+        metavar="S",
+        help="tests of so many seconds per mutant, at most",
+    )
     parser.add_argument("--ignore-failing", action="store_true", help="leave out tests that fail as lua/ is")
     parser.add_argument("--fresh", action="store_true", help="forget the verdicts of earlier runs")
     parser.add_argument(
@@ -141,7 +148,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run.journal.forget()
     use_mini_redis()
     code = pytest.main(
-        [*PYTEST, *MARKS, *map(str, watcher_files(options.tests))], plugins=[Bench(run.texts, run.work)]
+        [*PYTEST, *MARKS, *map(str, watcher_files(options.tests))],
+        plugins=[Bench(run.texts, run.work, options.patience)],
     )
     if run.failing or code:
         print("tests fail without any mutation, or cannot be collected", file=sys.stderr)

@@ -1,11 +1,12 @@
 """The tests that look at a mutant: collected once by pytest, then run in forks, on the mini Redis.
 
 A first run notes which test carries out which statement, and how long it takes; a mutant is shown
-only to the tests that reach its place, the likeliest to notice it first, until one does.
+only to the tests that reach its place, the likeliest to notice it first, until one does or patience ends.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
 import random
@@ -91,8 +92,8 @@ class Shown:
 class Bench:
     """A pytest plugin: collects the tests, and gives them to `work` instead of running them."""
 
-    def __init__(self, texts: Mapping[str, str], work: Callable[[Bench], None]) -> None:
-        self.texts, self._work = texts, work
+    def __init__(self, texts: Mapping[str, str], work: Callable[[Bench], None], patience_s: float) -> None:
+        self.texts, self._work, self._patience_s = texts, work, patience_s
         self._items: dict[str, pytest.Item] = {}
         self._base = tempfile.TemporaryDirectory(prefix="lua-mutants-")
         self.records: dict[str, Record] = {}
@@ -139,10 +140,16 @@ class Bench:
     # -- mutants ---------------------------------------------------------------------------------
 
     def watchers(self, mutant: Mutant) -> list[str]:
-        """The tests that reach it, the likeliest to notice it soon first."""
-        place = mutant.file, mutant.place
-        reach = [name for name, record in self.records.items() if place in record.places]
-        return sorted(reach, key=lambda name: self.records[name].price(mutant.file))
+        """The tests that reach it, the likeliest to notice it soon first: as many as the patience lasts."""
+        place, records = (mutant.file, mutant.place), self.records
+        reach = [name for name, record in records.items() if place in record.places]
+        reach.sort(key=lambda name: records[name].price(mutant.file))
+        ends = itertools.accumulate(records[name].seconds for name in reach)
+        return [
+            name
+            for name, end in zip(reach, ends, strict=True)
+            if end <= max(self._patience_s, records[reach[0]].seconds)
+        ]
 
     def show(self, mutants: Iterable[Mutant], workers: int) -> Iterator[tuple[Mutant, Verdict]]:
         """Show each mutant to its tests, so many mutants at a time; gives the verdicts as they come."""
