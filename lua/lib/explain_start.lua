@@ -71,7 +71,7 @@ do
     -- True when a flow that waits for its tenant's limit may come in between.
     local function may_be_overtaken(queue, wait)
         local member = queue[AT.PARKED] > 0 and range("p|" .. queue[AT.NUMBER], 1)[1]
-        return member and tonumber(string.match(member, "^p|%d+|(%d+)")) < pool.now + wait
+        return member and tonumber(string.match(member, "^p|%d+|(%d+)")) <= pool.now + wait
     end
 
     -- Fills a view of a waiting ticket in. Queues take turns in the order in which their heads arrived: the
