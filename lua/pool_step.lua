@@ -16,7 +16,7 @@
 -- returns      JSON: ["register", epoch or ""]  the caller must call pool_register first
 --              ["ok", fence, now, results, grants, wakes, refusals]: results one per operation;
 --              grants [id, key, fence, spacing ms] of tickets that the caller had enqueued before;
---              wakes [queue, id, ms]: when to call again; refusals [id, reason] of its older tickets
+--              wakes [queue, id, ms]: when to call again; refusals [id, reason, what binds] of its older tickets
 --
 -- invariants   An operation repeated changes nothing.
 --              A ticket that is not granted changes nothing but its queue.

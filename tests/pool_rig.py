@@ -188,7 +188,8 @@ class Rig:
         if reply[0] == "register":
             return None
         known.fence = reply[1]
-        return Answer(*reply[1:])
+        *said, refusals = reply[1:]
+        return Answer(*said, [refusal[:2] for refusal in refusals])
 
     def taken(self, process: str, *operations: Wire) -> Answer:
         """A step that must not be answered with `register`."""
@@ -241,7 +242,7 @@ class Rig:
             _, grants, wakes, refusals = json.loads(text)
             mail.grants.extend(grants)
             mail.wakes.extend(wakes)
-            mail.refusals.extend(refusals)
+            mail.refusals.extend(refusal[:2] for refusal in refusals)
         return mail
 
     def every_key(self) -> list[str]:

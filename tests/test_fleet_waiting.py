@@ -58,7 +58,7 @@ async def test_a_wait_of_zero_is_denied_with_what_binds(redis_url, namespace):
 
 async def test_a_deadline_ends_the_wait_and_tells_the_position(redis_url, namespace):
     """The second in the queue is told position 1 when its time is over."""
-    async with fleet(redis_url, namespace, limits(requests(6, burst_ms=10_000))) as member:
+    async with fleet(redis_url, namespace, limits(slots=1)) as member:
         await lease_of(member)
         started = time.monotonic()
         head, second = await asyncio.gather(take(member, timeout_s=0.4), take(member, timeout_s=0.2))

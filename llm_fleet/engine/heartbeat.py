@@ -15,8 +15,8 @@ from .tickets import Desk
 
 __all__ = ["Heartbeat", "beat"]
 
-TICK_S = 0.1
-QUEUED_INTERVAL_S = 0.6
+TICK_S = 0.05
+QUEUED_INTERVAL_S = 0.3
 PROGRESS_INTERVAL_S = 2.0
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .lease import Lease
 from .operations import Cancel
 from .steps import Reply
-from .values import Denial
+from .values import denial_of
 
 if TYPE_CHECKING:
     from .tickets import Desk
@@ -52,10 +52,10 @@ class Inbound:
             self._grant(grant, self._local_time(now_ms))
         for queue, ticket, wake_ms in wakes:
             self._arm(queue, ticket, wake_ms)
-        for ticket, reason in refusals:
+        for ticket, *refusal in refusals:
             waiter = self._desk.room.find(ticket)
             if waiter is not None:
-                self._desk.room.finish(waiter, Denial(reason))
+                self._desk.room.finish(waiter, denial_of(refusal))
 
     def _local_time(self, now_ms: int) -> float:
         """The earliest that `now_ms` of the pool can have been on our monotonic clock."""

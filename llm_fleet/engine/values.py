@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import ConfigError
 from ..models import BANDS
@@ -22,6 +23,7 @@ __all__ = [
     "Settlement",
     "TenantLimits",
     "Throttle",
+    "denial_of",
     "resource_name",
 ]
 
@@ -85,6 +87,22 @@ class Denial:
     key_id: str | None = None
 
 
+def denial_of(refusal: Sequence[Any]) -> Denial:
+    """A script's refusal: {reason, wait ms, resource, key, need, level, most, tick, position}."""
+    reason, wait_ms, resource, key, need, level, most, tick, position = refusal
+    is_limited = int(most) > 0
+    return Denial(
+        reason,
+        retry_after_s=int(wait_ms) / 1000 if int(wait_ms) >= 0 else None,
+        resource=resource_name(resource, tick),
+        need=int(need) if is_limited else None,
+        level=int(level) if is_limited else None,
+        limit=int(most) if is_limited else None,
+        position=int(position),
+        key_id=key or None,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Throttle:
     """A 429: the domain pauses for the whole fleet; the resource is known when the provider named it."""
@@ -139,7 +157,7 @@ class DomainLimits:
 
 @dataclass(frozen=True, slots=True)
 class TenantLimits:
-    """A tenant's share of the queue, in thousandths of an unknown tenant's, and limits of its own (lane `*`)."""
+    """A tenant: its share of the queue, in thousandths of an unknown tenant's, and limits of its own."""
 
     name: str
     weight_milli: int = 1000

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -17,7 +16,7 @@ from .deadlines import Deadlines
 from .lease import Lease
 from .operations import Cancel, Enqueue, Waiter
 from .registration import keyset_hash
-from .values import Denial, PoolLimits, resource_name
+from .values import Denial, PoolLimits, denial_of
 
 if TYPE_CHECKING:
     from .tickets import Desk
@@ -26,21 +25,6 @@ __all__ = ["WaitingRoom"]
 
 OUTAGE_LIMIT_S = 10.0
 ANSWER_GRACE_S = 0.4
-
-
-def denial_of(result: Sequence[Any]) -> Denial:
-    """A script's refusal: {"d", reason, wait ms, resource, key, need, level, most, tick}."""
-    _, reason, wait_ms, resource, key, need, level, most, tick = result
-    has_bucket = int(most) > 0
-    return Denial(
-        reason,
-        retry_after_s=int(wait_ms) / 1000 if int(wait_ms) >= 0 else None,
-        resource=resource_name(resource, tick),
-        need=int(need) if has_bucket else None,
-        level=int(level) if has_bucket else None,
-        limit=int(most) if has_bucket else None,
-        key_id=key or None,
-    )
 
 
 class WaitingRoom:
@@ -89,7 +73,7 @@ class WaitingRoom:
             case "g":
                 self.granted(waiter, result[1:], sent_at)
             case "d":
-                self.finish(waiter, denial_of(result))
+                self.finish(waiter, denial_of(result[1:]))
             case "q":
                 self._queued(waiter)
             case _:
@@ -142,7 +126,8 @@ class WaitingRoom:
 
     def _unexplained(self, waiter: Waiter) -> None:
         if not waiter.is_done:
-            self.finish(waiter, Denial("timeout"))
+            outage = self._desk.steps.outage
+            self._lose(waiter, outage.error if outage else None)
 
     def _explained(self, waiter: Waiter, result: Sequence[Any]) -> None:
         if waiter.is_done:
@@ -150,9 +135,7 @@ class WaitingRoom:
         if len(result) < 3:
             self.finish(waiter, Denial("timeout"))
             return
-        position, resource, key, need, level, most, wait_ms, tick = result[2]
-        denial = denial_of(["d", "timeout", wait_ms, resource, key, need, level, most, tick])
-        self.finish(waiter, replace(denial, position=int(position)))
+        self.finish(waiter, denial_of(result[2]))
 
     def _lose(self, waiter: Waiter, error: CoordinationError | None) -> None:
         where = self._store().description

@@ -45,7 +45,7 @@ do
                 reason, verdict = denial_of(ticket)
             end
             if reason then
-                refuse(ticket, reason, verdict)
+                refuse(ticket, reason, verdict, waiting_in(queue))
             elseif flow then
                 admit(flow, ticket)
                 waiting[flow] = waiting[flow] or {}

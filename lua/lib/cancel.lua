@@ -20,15 +20,13 @@ do
     -- level, limit, wait ms or -1, tick].
     function withdraw(ticket)
         local flow = flow_of(queue_of(ticket.queue), ticket.band, ticket.tenant)
-        local wait, resource, key, need, level, most, tick = binding_of((judge(ticket)))
-        local why = string.format('[%d,"%s","%s",%d,%d,%d,%d,%d]', position_of(ticket, flow), resource, key, need, level, most,
-            wait, tick)
+        local why = reason_text("timeout", (judge(ticket)), position_of(ticket, flow))
         leave_line(ticket, flow.key)
         count_ticket(flow, ticket, -1)
         if flow.id == ticket.id then
             look(flow)
         end
         remember_end(ticket, "c")
-        return string.format('["c","q",%s]', why)
+        return string.format('["c","q",[%s]]', why)
     end
 end

@@ -30,6 +30,18 @@ local function best_of(list, ticket, best)
     return best
 end
 
+-- Keys to whose domains this call has given something back: the index does not know that yet.
+local function changed(crowd)
+    local names = {}
+    for field, record in pairs(records) do
+        if record and record.dirty then
+            names[#names + 1] = "d|" .. string.match(field, "^(.*)|")
+        end
+    end
+    table.sort(names)
+    return choices_at(crowd, names)
+end
+
 local function choose_in_crowd(crowd, ticket)
     local best = ticket.key ~= "" and best_of(choices_at(crowd, { "@" .. ticket.key }), ticket, nil) or nil
     if best and best.wait == 0 then
@@ -42,6 +54,8 @@ local function choose_in_crowd(crowd, ticket)
     elseif not best or best.refusal or not crowd.is_uniform then
         return choose_among(ticket, choices_of(ticket.queue))
     end
+    crowd.changed = crowd.changed or changed(crowd)
+    best = best_of(crowd.changed, ticket, best)
     local prefix, added = list_for(crowd, ticket, best.choice)
     best = walk(crowd, ticket, best, prefix, added, false)
     return best.wait == 0 and best or walk(crowd, ticket, best, prefix, added, true)

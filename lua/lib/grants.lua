@@ -9,13 +9,13 @@ do
         table.insert(messages[id][kind], text)
     end
 
-    -- Ends a ticket that may not go: {reason, verdict}.
-    function refuse(ticket, reason, verdict)
+    -- Ends a ticket that may not go, with so many before it in its queue.
+    function refuse(ticket, reason, verdict, position)
         remember_end(ticket, "c")
-        ticket.refusal = { reason, verdict }
+        ticket.refusal = reason_text(reason, verdict, position)
         refused[#refused + 1] = ticket
         if ticket.process ~= pool.caller then
-            tell(ticket.process, 3, string.format('["%s","%s"]', ticket.id, reason))
+            tell(ticket.process, 3, string.format('["%s",%s]', ticket.id, ticket.refusal))
         end
     end
 

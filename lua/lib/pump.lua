@@ -55,7 +55,7 @@ do
         end
         if verdict.refusal or ticket.at < pool.lease or (ticket.at == pool.lease and verdict.wait > 0) then
             take_off(flow)
-            refuse(ticket, verdict.refusal or "timeout", verdict)
+            refuse(ticket, verdict.refusal or "timeout", verdict, 0)
             look(flow)
             return nil
         elseif is_own then
@@ -96,7 +96,7 @@ do
         end
         if reason then
             take_off(flow)
-            refuse(flow.ticket, reason, longer)
+            refuse(flow.ticket, reason, longer, waiting_in(flow.queue))
             look(flow)
         else
             if flow.ticket.is_fresh then

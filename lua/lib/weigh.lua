@@ -22,7 +22,7 @@ do
             return 0, 1
         end
         local free = most - count_in_flight(record.domain) - (promised_slots[record.domain] or 0)
-        return free < 1 and NEVER or 0, (free - 1) / most
+        return free < 1 and NEVER or 0, (free - 1) / most, most, math.max(0, free)
     end
 
     -- All but buckets: outages, pauses and slots. Returns wait, room and what binds.
@@ -37,9 +37,9 @@ do
                 wait, cause = record.pause_until - pool.now, { resource = "pause" }
             end
             if record.domain then
-                local slot_wait, slot_room = weigh_slots(record)
+                local slot_wait, slot_room, slots, free = weigh_slots(record)
                 if slot_wait > wait then
-                    wait, cause = slot_wait, { resource = "concurrency" }
+                    wait, cause = slot_wait, { resource = "concurrency", slots = slots, free = free }
                 end
                 room = slot_room < room and slot_room or room
             end

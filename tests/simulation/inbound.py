@@ -50,7 +50,7 @@ class Inbound:
         for queue, ticket, wake_ms in wakes:
             self._disarm(queue)
             self._timers[queue] = ticket, self._desk.world.later(wake_ms * MS, self._fire, queue)
-        for id, reason in refusals:
+        for id, reason, *_ in refusals:
             if refused := self._desk.waiting.get(id):
                 self._desk.finish(refused)
                 refused.owner.denied(refused, reason)
