@@ -59,21 +59,26 @@ def parts_in(text: str) -> list[str]:
 
 
 def run(names: Sequence[str], *, is_quick: bool) -> dict[str, Any]:
-    """Carry the parts out; what they found."""
+    """Carry the parts out; what they found. A part that fails says why, and the others go on."""
     figures: list[Figure] = []
     data: dict[str, Any] = {}
+    failed: dict[str, str] = {}
     with open_server() as (server, client):
-        found = environment(client)
+        machine = environment(client)
         for name in names:
             print(f"benchmark: {name} …", file=sys.stderr, flush=True)
-            section = PARTS[name](server.url, client, is_quick)
+            try:
+                section = PARTS[name](server.url, client, is_quick)
+            except (AssertionError, RuntimeError, redis.RedisError) as error:
+                failed[name] = f"{type(error).__name__}: {error}"[:300]
+                continue
             figures += section.figures
             data |= section.data
-    return {"environment": found, "is_quick": is_quick, "figures": figures, "data": data}
+    return {"environment": machine, "is_quick": is_quick, "failed": failed, "figures": figures, "data": data}
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, and print a table or JSON."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, and print a table or JSON. 1: a part failed."""
     parser = argparse.ArgumentParser(prog="engine.py", description=__doc__)
     parser.add_argument("--only", type=parts_in, default=list(PARTS), help=f"of {', '.join(PARTS)}")
     parser.add_argument("--quick", action="store_true", help="small and rough: whether it runs at all")
@@ -83,11 +88,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.json:
         figures = [figure.to_json() for figure in found["figures"]]
         print(json.dumps({**found, "figures": figures}, indent=1, ensure_ascii=False))
-        return
-    print(", ".join(f"{name} {value}" for name, value in found["environment"].items()))
-    print("4 keys with 3 resources each, never blocked, where nothing else is said\n")
-    print(table(found["figures"]))
+    else:
+        print(", ".join(f"{name} {value}" for name, value in found["environment"].items()))
+        print("4 keys with 3 resources each, never blocked, where nothing else is said\n")
+        print(table(found["figures"]))
+    for name, reason in found["failed"].items():
+        print(f"{name} failed: {reason}", file=sys.stderr)
+    return 1 if found["failed"] else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -121,8 +121,8 @@ def measure_keys(client: redis.Redis, *, is_quick: bool) -> Section:
     xs, count = KEYS[:2] if is_quick else KEYS, 5 if is_quick else 30
     curves = {
         "unblocked": curve(xs, unblocked(client, count)),
-        "slots full": curve(xs, slots_full(client, count)),
         "rate blocked": curve(xs, rate_blocked(client, count)),
+        "slots full": curve(xs, slots_full(client, count)),
     }
     figures = [flatness(f"Redis CPU over keys, {name}", points) for name, points in curves.items()]
     return Section(figures, {"keys": curves})

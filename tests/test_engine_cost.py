@@ -6,13 +6,16 @@ import json
 
 import pytest
 
-from benchmarks.engine import main
+from benchmarks.engine import PARTS, main
+from benchmarks.engine_report import Section
 
 
 def figures(capsys: pytest.CaptureFixture[str], *parts: str) -> dict[str, float]:
     """The figures of some parts, in their quick form."""
-    main(["--quick", "--json", "--only", ",".join(parts)])
-    return {figure["name"]: figure["value"] for figure in json.loads(capsys.readouterr().out)["figures"]}
+    status = main(["--quick", "--json", "--only", ",".join(parts)])
+    found = json.loads(capsys.readouterr().out)
+    assert (status, found["failed"]) == (0, {})
+    return {figure["name"]: figure["value"] for figure in found["figures"]}
 
 
 def test_lives_cost_less_together_than_apart(capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,3 +67,18 @@ def test_an_unknown_part_is_a_usage_error(capsys: pytest.CaptureFixture[str]) ->
         main(["--only", "costs"])
     assert stopped.value.code == 2
     assert "costs: there are cost, speed" in capsys.readouterr().err
+
+
+def test_a_part_that_fails_says_why_and_the_others_go_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one part finds wrong costs no other part its figures, and is the exit code."""
+
+    def fail(url: str, client: object, is_quick: bool) -> Section:
+        raise AssertionError("a slot was free")
+
+    monkeypatch.setitem(PARTS, "keys", fail)
+    assert main(["--quick", "--only", "keys,memory"]) == 1
+    said = capsys.readouterr()
+    assert "keys failed: AssertionError: a slot was free" in said.err
+    assert "memory per queued ticket" in said.out
