@@ -44,6 +44,7 @@ end
 --@include lib/explain_sums
 --@include lib/explain_lines
 --@include lib/explain_mates
+--@include lib/explain_turns
 --@include lib/explain_ahead
 --@include lib/explain_others
 --@include lib/explain_start
