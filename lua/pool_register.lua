@@ -45,6 +45,7 @@ local offer = cjson.decode(ARGV[4])
 local exists = open_pool(ARGV[1], {})
 --@include lib/tenants
 --@include lib/registry
+--@include lib/enlisting
 --@include lib/recovery
 --@include lib/tags
 local lost = offer.known_epoch ~= "" and offer.known_epoch or nil

@@ -22,20 +22,7 @@
 --              A ticket that is not granted changes nothing but its queue.
 --              After the step each queue is empty or its head is blocked.
 
---@include lib/parts
---@include lib/clock
---@include lib/bucket
---@include lib/charge
---@include lib/records
---@include lib/keys
---@include lib/output
---@include lib/queues
---@include lib/tickets
---@include lib/leases
---@include lib/endings
---@include lib/caller
---@include lib/answer
---@include lib/save
+--@include lib/core
 
 local calls = cjson.decode(ARGV[5])
 assert(#calls <= 128, "pool_step: more than 128 operations")
@@ -69,38 +56,18 @@ for i = 1, #calls do
     end
 end
 if #lessons > 0 then
-    --@include lib/ratio
     --@include lib/learning
     learn()
 end
 
 if #later > 0 or pool.is_leaving or next(pool.queues) then
-    --@include lib/choice
-    --@include lib/weigh
-    --@include lib/verdict
-    --@include lib/tenants
-    --@include lib/grants
-    --@include lib/judgement
-    --@include lib/enqueue
+    --@include lib/asking
     local is_calm = not next(pool.queues) and #pool.parked == 0
     if is_calm then
         later = grant_at_once(later)
     end
     if #later > 0 or pool.is_leaving or not is_calm then
-        --@include lib/flows
-        --@include lib/lines
-        --@include lib/parking
-        --@include lib/silence
-        --@include lib/tags
-        --@include lib/bands
-        --@include lib/lineup
-        --@include lib/ratio
-        --@include lib/projection
-        --@include lib/admission
-        --@include lib/pump
-        --@include lib/timers
-        --@include lib/places
-        --@include lib/mailboxes
+        --@include lib/waiting
         correct_tags()
         if pool.was_parked then
             unpark(pool.caller)

@@ -2,9 +2,8 @@
 --
 -- Codes of resources: 1 requests, 2 input_tokens, 3 output_tokens, 4 tokens.
 -- Rules: 0 at_start, 1 at_start_adjust, 2 as_produced.
--- A charge is {field, kind, rule, charged, hold}: what it took from the level so far and what it
--- holds, in units; field and kind tell its bucket (lib/records). Invariants: a report replayed
--- changes nothing; a hold is released once, and never raises a level.
+-- A charge is {field, kind, rule, charged, hold}: units taken and held, of the bucket that field and kind
+-- tell (lib/records). A report replayed changes nothing; a hold is released once, and raises no level.
 
 local AT_START_ADJUST, AS_PRODUCED = 1, 2
 local COST_OF_NOTHING = 1000   -- of a ticket that no bucket limits: all are alike then
@@ -32,7 +31,7 @@ local function need_of(shape, ticket)
 end
 
 -- Units that must stay when the ticket goes: as long as nothing is known of the outputs, only half of
--- the capacity is staked on them. (A model of 150 fleets: 0.00 429s per key instead of 0.15.)
+-- the capacity is staked on them.
 local function stake_of(shape, ticket)
     return shape.rule == AS_PRODUCED and ticket.cold == 1 and math.floor(shape.capacity / 2) or 0
 end
@@ -42,8 +41,7 @@ local function is_too_large(shape, ticket)
     return shape.rule ~= AS_PRODUCED and amount_of(shape.code, ticket.input, ticket.output) > shape.most
 end
 
--- What units mean in the order of tenants: the time, in µs, in which they refill. Shares of limits are
--- compared by it: a whole limit is 60,000,000.
+-- What units mean in the order of tenants: the time, in µs, in which they refill.
 local function cost_of(shape, units)
     return math.floor(units / shape.rate * 1000)
 end

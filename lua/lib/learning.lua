@@ -4,6 +4,8 @@
 -- Per topic (lane|tag): "output|<topic>" is [quantile, samples], "outputs|<topic>" the recent
 -- outputs, the newest first, each with its comma WIDTH characters wide.
 
+--@include lib/ratio
+
 local ONE_IN, WIDTH = 10, 10   -- one in ten is larger: the 0.9 quantile
 
 -- The nth largest of a list; the least where it has fewer. Pure.

@@ -8,7 +8,6 @@
 -- Invariant: an old process cannot roll back what a newer configuration has set.
 
 local REMEMBERED = 32
-local ALL_NUMBERS = 2 ^ 50     -- above every ticket that a process can name
 
 -- Whether an offered hash replaces the stored one. A version orders; without one only a hash
 -- that was never superseded replaces.
@@ -94,14 +93,4 @@ local function apply_order(offer)
         superseding(stored_order(), hash), aging, cjson.encode(weights), cjson.encode(limited))
     pool.tenancy = nil
     redis.call("HSET", KEYS[1], "order", pool.order)
-end
-
--- The caller takes part. Its tickets up to the number that it has reached must be looked up, of one that is
--- not known here all; its leases that were never reported are due as before.
-local function enlist(offer)
-    local known = processes[pool.caller]
-    local due = tonumber(redis.call("ZSCORE", KEYS[4], "@" .. pool.caller) or 0)
-    local number = known and known[6] or (offer.known_epoch == "" and 0 or ALL_NUMBERS)
-    processes[pool.caller] = { pool.presence, 0, 0, pool.lease, due, number, dirty = true }
-    redis.call("HSET", KEYS[1], "info|" .. pool.caller, offer.info)
 end

@@ -80,15 +80,7 @@ do
         send("ZADD", KEYS[4], due)
     end
 
-    function touch()
-        redis.call("HSET", KEYS[2], "", "")
-        redis.call("ZADD", KEYS[3], 0, "")
-        redis.call("ZADD", KEYS[4], LATEST, "")
-        redis.call("HSET", generation(0), "", "")
-        for i = 1, #KEYS do
-            redis.call("PEXPIRE", KEYS[i], i == 1 and POOL_TTL_MS or STATE_TTL_MS)
-        end
-    end
+    --@include lib/lifetimes
 
     function save()
         local is_due = pool.now - pool.touched >= TOUCH_MS

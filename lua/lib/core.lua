@@ -1,0 +1,16 @@
+-- lib/core: what every step needs.
+
+--@include lib/parts
+--@include lib/clock
+--@include lib/bucket
+--@include lib/charge
+--@include lib/records
+--@include lib/keys
+--@include lib/output
+--@include lib/queues
+--@include lib/tickets
+--@include lib/leases
+--@include lib/endings
+--@include lib/caller
+--@include lib/answer
+--@include lib/save

@@ -1,0 +1,13 @@
+-- lib/enlisting: a process takes part in a pool.
+
+local ALL_NUMBERS = 2 ^ 50     -- above every ticket that a process can name
+
+-- The caller takes part. Its tickets up to the number that it has reached must be looked up, of one that is
+-- not known here all; its leases that were never reported are due as before.
+local function enlist(offer)
+    local known = processes[pool.caller]
+    local due = tonumber(redis.call("ZSCORE", KEYS[4], "@" .. pool.caller) or 0)
+    local number = known and known[6] or (offer.known_epoch == "" and 0 or ALL_NUMBERS)
+    processes[pool.caller] = { pool.presence, 0, 0, pool.lease, due, number, dirty = true }
+    redis.call("HSET", KEYS[1], "info|" .. pool.caller, offer.info)
+end

@@ -1,0 +1,59 @@
+-- lib/examination: the head of a flow, looked at.
+
+-- Takes the visible head off its flow, wherever it stands.
+local function take_off(flow)
+    local ticket = flow.ticket
+    if ticket.is_fresh then
+        table.remove(flow.fresh, 1)
+        if ticket.is_admitted then
+            count_ticket(flow, ticket, -1)
+        end
+    else
+        leave_line(ticket, flow.key)
+        count_ticket(flow, ticket, -1)
+    end
+end
+
+-- A ticket that came when nothing was known of the outputs is predicted again once there are samples.
+local function warm_up(flow, ticket)
+    local predicted, cold = predict(ticket.topic, ticket.output)
+    if cold == 1 then
+        return
+    elseif not ticket.is_fresh or ticket.is_admitted then
+        local line, more = line_of(flow, ticket.process), predicted - ticket.predicted
+        complete(flow).predicted, flow.is_changed = flow.predicted + more, true
+        line[4], line.is_changed = line[4] + more, true
+    end
+    ticket.predicted, ticket.cold, ticket.needs = predicted, cold, nil
+    touched[ticket.id] = not ticket.is_fresh or touched[ticket.id]
+end
+
+-- Looks at the head of a flow, and does what can be done with it at once. Nil when that changed something,
+-- else the verdict by which it may go or is blocked.
+function examine(flow)
+    bound = bound - 1
+    if flow.process ~= pool.caller and is_silent(flow.process) then
+        park(flow.process)
+        return nil
+    end
+    flow.ticket = flow.ticket or find_ticket(flow.id)
+    local ticket = flow.ticket
+    if ticket.cold == 1 then
+        warm_up(flow, ticket)
+    end
+    local verdict, is_own = judge(ticket)
+    local doubt = verdict.wait == 0 and doubt_about(ticket.process) or 0
+    if doubt > 0 then
+        verdict = { choice = verdict.choice, wait = doubt, cause = { resource = "mailbox" }, is_doubt = true }
+    end
+    if verdict.refusal or ticket.at < pool.lease or (ticket.at == pool.lease and verdict.wait > 0) then
+        take_off(flow)
+        refuse(ticket, verdict.refusal or "timeout", verdict, 0)
+        look(flow)
+        return nil
+    elseif is_own then
+        park_flow(flow, verdict.wait)
+        return nil
+    end
+    return verdict
+end

@@ -1,0 +1,11 @@
+-- lib/lifetimes: every Redis key has a TTL, and none is ever emptied.
+
+function touch()
+    redis.call("HSET", KEYS[2], "", "")
+    redis.call("ZADD", KEYS[3], 0, "")
+    redis.call("ZADD", KEYS[4], LATEST, "")
+    redis.call("HSET", generation(0), "", "")
+    for i = 1, #KEYS do
+        redis.call("PEXPIRE", KEYS[i], i == 1 and POOL_TTL_MS or STATE_TTL_MS)
+    end
+end

@@ -1,0 +1,16 @@
+-- lib/waiting: what a step needs where something waits.
+
+--@include lib/flows
+--@include lib/lines
+--@include lib/parking
+--@include lib/silence
+--@include lib/tags
+--@include lib/bands
+--@include lib/lineup
+--@include lib/ratio
+--@include lib/projection
+--@include lib/admission
+--@include lib/pump
+--@include lib/timers
+--@include lib/places
+--@include lib/mailboxes
