@@ -3,6 +3,8 @@
 local at_once = {}             -- tickets of this call that went without waiting
 local new_ticket, grant_at_once
 do
+    local BANDS = { interactive = 0, normal = 1, batch = 2 }
+
     -- enqueue: {"e", id, key set, lane, input, max output, wait ms, band, tenant, tag, preferred key, max queued}
     function new_ticket(op)
         local lane, output = op[4], op[6]

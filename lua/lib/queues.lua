@@ -5,7 +5,6 @@
 -- that a queue comes into being: with the last waiting ticket all that was known of its order goes.
 
 local AT = { NUMBER = 4, TURN = 5, PARKED = 6, WAITING = 7, VIRTUAL = 10 }   -- the last two + band
-local BANDS = { interactive = 0, normal = 1, batch = 2 }
 
 -- The queue of this name; one that nothing waits in comes into being.
 local function queue_of(name)

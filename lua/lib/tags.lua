@@ -32,7 +32,7 @@ end
 local function correct_tags()
     for _, correction in ipairs(corrections) do
         local flow = flow_keyed(correction[1])
-        if flow and (flow.waiting > 0 or flow.tag > flow.queue[AT.VIRTUAL + flow.band]) then
+        if flow and (complete(flow).waiting > 0 or flow.tag > flow.queue[AT.VIRTUAL + flow.band]) then
             flow.tag, flow.is_changed = math.max(0, flow.tag + weighed(flow.tenant, correction[2])), true
         end
     end
