@@ -11,7 +11,7 @@ from tests.oracle_books import Books
 from tests.oracle_stories import LIMITS, Act, perform, wire_of
 from tests.pool_rig import settle
 
-__all__ = ["busy_pool", "busy_story", "play_busily"]
+__all__ = ["busy_pool", "busy_story", "limit_of", "play_busily"]
 
 OFTEN = {
     "burst": 6, "drain": 12, "finish": 10, "settle": 4, "settle unknown": 2, "cancel": 2, "batch": 2,
@@ -25,11 +25,13 @@ def busy_pool(random: Random, *, fastness: int = 1) -> PoolLimits:
     """Two keys, of one account or two, with limits that fit the needs; one to three tenants are known."""
     names = random.sample(sorted(LIMITS), random.randint(1, 3))
     shared = LaneLimits(
-        "*", tuple(_limit(random, name, fastness) for name in names), random.choice((0, 0, 0, 6))
+        "*", tuple(limit_of(random, name, fastness) for name in names), random.choice((0, 0, 0, 6))
     )
     lanes = (
         shared,
-        LaneLimits("big", tuple(_limit(random, name, fastness) for name in LIMITS if name not in names)[:1]),
+        LaneLimits(
+            "big", tuple(limit_of(random, name, fastness) for name in LIMITS if name not in names)[:1]
+        ),
     )
     return PoolLimits(
         "p",
@@ -40,7 +42,8 @@ def busy_pool(random: Random, *, fastness: int = 1) -> PoolLimits:
     )
 
 
-def _limit(random: Random, resource: str, fastness: int) -> Bucket:
+def limit_of(random: Random, resource: str, fastness: int = 1) -> Bucket:
+    """A limit of this resource."""
     amounts = (90, 600, 1_200) if resource == "requests" else (5_000, 20_000)
     return Bucket(
         resource, random.choice(amounts) * fastness, burst_ms=random.choice(DEPTHS_MS) // fastness,
@@ -52,7 +55,7 @@ def _tenant(random: Random, name: str, fastness: int) -> TenantLimits:
     """One in three has limits of its own."""
     lane = None
     if random.random() < 0.33:
-        buckets = (_limit(random, random.choice(sorted(LIMITS)), fastness),)
+        buckets = (limit_of(random, random.choice(sorted(LIMITS)), fastness),)
         lane = LaneLimits("*", buckets[: random.randint(0, 1)], random.choice((0, 1, 2)))
     return TenantLimits(name, random.choice(MILLI), lane)
 

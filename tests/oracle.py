@@ -7,7 +7,7 @@ alive and to read their mailboxes; silent ones, changed limits and lost writes a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from llm_fleet.engine.registration import keyset_hash
@@ -18,6 +18,8 @@ from tests.oracle_flows import Queue
 from tests.oracle_learned import Outputs
 from tests.oracle_pump import Pump
 from tests.oracle_tickets import Said, Ticket, Timer
+
+NONE_EARLY: Mapping[str, float] = {}
 
 
 class Oracle:
@@ -40,6 +42,8 @@ class Oracle:
         self.outputs = Outputs()
         self.settled: Counter[str] = Counter()
         self.timers: dict[str, Timer] = {}
+        self.has_bound = True
+        self.chosen: dict[str, str] = {}  # tickets and their keys, where the pool may take any that is free
         self.endings = Endings(self)
 
     # -- time and who takes part -----------------------------------------------------------------
@@ -99,39 +103,40 @@ class Oracle:
     # -- one call --------------------------------------------------------------------------------
 
     def step(
-        self, process: str, operations: list[list[Any]], server_ms: int, early: Collection[str] = ()
+        self,
+        process: str,
+        operations: list[list[Any]],
+        server_ms: int,
+        early: Mapping[str, float] = NONE_EARLY,
     ) -> Said:
         """Carry out the operations of a process, then grant what can be granted.
 
-        `early`: the ids that the pool denied before their deadline. It may be right to do so, or have to.
+        `early`: tickets that the pool denied before their deadline, and when it says that they can go at
+        the earliest. It may be right to do so, or have to.
         """
         self.advance(server_ms)
         self.endings.expire()
         for queue, timer in list(self.timers.items()):
             if timer.process == process and timer.at <= self.now:
                 del self.timers[queue]  # that timer has called
-        said, learned = Said(self.now, results=[()] * len(operations)), list[tuple[str, int]]()
+        said = Said(self.now, results=[()] * len(operations))
         pump = Pump(self, process, said, self.orders, early)
-        asked = self._carry_out(process, operations, pump, learned)
+        asked = self._carry_out(process, operations, pump)
         pump.run()
         for at, id in asked.items():
             said.results[at] = self._answer(id, said)
-        for topic, tokens in learned:  # what is learned counts from the next call on
-            self.outputs.learn(topic, tokens)
         said.refusals = {refusal for refusal in said.refusals if refusal[1] not in asked.values()}
         said.grants = {grant for grant in said.grants if grant[1] not in asked.values()}
         said.fence = self.fence
         return said
 
-    def _carry_out(
-        self, process: str, operations: list[list[Any]], pump: Pump, learned: list[tuple[str, int]]
-    ) -> dict[int, str]:
+    def _carry_out(self, process: str, operations: list[list[Any]], pump: Pump) -> dict[int, str]:
         """What ends leases comes first, then what waits; gives the ids that were asked for."""
         asked, later, said = dict[int, str](), list[tuple[int, list[Any]]](), pump.said
         for at, wire in enumerate(operations):
             match wire:
                 case ["s", *rest]:
-                    said.results[at] = ("s", self.endings.settle(rest, learned))
+                    said.results[at] = ("s", self.endings.settle(rest))
                 case ["h", reports]:
                     said.results[at] = self.endings.heartbeat(process, reports)
                 case ["c", id] if self.state_of(id) != "q":
@@ -172,6 +177,10 @@ class Oracle:
         self.tickets[id] = ticket
         flow.join(ticket)
         return ticket
+
+    def predict(self, ticket: Ticket) -> tuple[int, bool]:
+        """Its output as it is expected now, and whether that is cold."""
+        return self.outputs.predict(f"{ticket.lane}|{ticket.tag}", ticket.output)
 
     def state_of(self, id: str) -> str:
         """How a ticket stands; empty when nobody knows it."""

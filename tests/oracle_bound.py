@@ -15,42 +15,38 @@ from tests.oracle_tickets import Ticket
 if TYPE_CHECKING:
     from tests.oracle import Oracle
 
-__all__ = ["earliest_ms", "is_denied_early"]
+__all__ = ["Bound"]
 
 ENOUGH = 20
 
 
-def is_denied_early(oracle: Oracle, ticket: Ticket, does_pool: bool) -> bool:
-    """Whether a ticket is denied before its deadline: the pool may do so only if, and must if, it cannot go.
+class Bound:
+    """When a ticket can start at the earliest, with what its process has waiting before it."""
 
-    Where the pool has learned what calls really use it may know more than the oracle.
-    """
-    in_ms, flow = ticket.deadline - oracle.lease_now, ticket.flow
-    flow.was_large |= any(
-        bucket.need(ticket.input, ticket.output, ticket.predicted, ticket.is_cold) > bucket.capacity
-        for bucket in oracle.buckets_of(_domains(oracle, ticket.keyset), ticket.lane)
-    )
-    is_too_late = in_ms < earliest_ms(oracle, ticket)
-    if is_too_late and not flow.was_large:
-        assert does_pool, f"{ticket.id} waits {in_ms} ms and cannot go before {earliest_ms(oracle, ticket)}"
-    if does_pool and oracle.settled[ticket.lane] < ENOUGH:
-        assert is_too_late, f"{ticket.id} was denied early, but might go in time"
-    return does_pool
-
-
-def earliest_ms(oracle: Oracle, ticket: Ticket) -> int:
-    """In how many ms a ticket can start at the earliest, with what its process has waiting before it."""
-    flow = ticket.flow.waiting
-    ahead = [each for each in flow[: flow.index(ticket) + 1] if each.process == ticket.process]
-    lanes = ["*"] if ticket.lane == "*" else ["*", ticket.lane]
-    return max(
-        (
-            _until(oracle, buckets, ahead)
-            for lane in lanes
+    def __init__(self, oracle: Oracle, ticket: Ticket) -> None:
+        flow = ticket.flow.waiting
+        ahead = [each for each in flow[: flow.index(ticket) + 1] if each.process == ticket.process]
+        limits = [
+            buckets
+            for lane in ("*", ticket.lane)
             for buckets in _shared_limits(oracle, ticket.keyset, lane)
-        ),
-        default=0,
-    )
+        ]  # fmt: skip
+        self.ms = max([0, *(_until(oracle, buckets, ahead) for buckets in limits)]) if oracle.has_bound else 0
+        self.in_ms, self.ticket = ticket.deadline - oracle.lease_now, ticket
+        self.is_learned = oracle.settled[ticket.lane] >= ENOUGH  # the pool knows more than the oracle
+        ticket.flow.was_large |= any(
+            bucket.need(ticket.input, ticket.output, ticket.predicted, ticket.is_cold) > bucket.capacity
+            for bucket in oracle.buckets_of(_domains(oracle, ticket.keyset), ticket.lane)
+        )
+
+    def agreed(self, told_ms: float | None, *, has_granted: bool) -> float:
+        """The bound that denies, if the pool did so, rightly; else 0. What this step granted may not count yet."""
+        if told_ms is None:
+            must = self.ms > self.in_ms and not self.ticket.flow.was_large and not has_granted
+            assert not must, f"{self.ticket.id} waits {self.in_ms} ms and cannot go before {self.ms}"
+            return 0
+        assert self.is_learned or self.ms > self.in_ms, f"{self.ticket.id} was denied, but might go in time"
+        return told_ms if self.is_learned or has_granted else self.ms
 
 
 def _keys(oracle: Oracle, keyset: str) -> Sequence[tuple[str, tuple[str, ...]]]:

@@ -48,8 +48,11 @@ class Choice:
                 verdicts.append(self._verdict(ticket, key, domains))
         if not verdicts:
             return "too_large" if never else "no_key"
-        free = [v for v in verdicts if v.wait == 0 and v.key == ticket.preferred]
-        return free[0] if free else min(verdicts, key=lambda verdict: verdict.rank)
+        by_name = {verdict.key: verdict for verdict in verdicts if verdict.wait == 0}
+        for key in (ticket.preferred, self.oracle.chosen.get(ticket.id)):
+            if key in by_name:
+                return by_name[key]
+        return min(verdicts, key=lambda verdict: verdict.rank)
 
     def has_room(self, head: Ticket) -> bool:
         """Whether a request without tokens could go behind this head."""

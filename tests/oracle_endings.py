@@ -35,7 +35,7 @@ class Endings:
         if not lease.flow.queue.is_gone:
             lease.flow.correct(actual - lease.cost)
 
-    def settle(self, wire: list[Any], learned: list[tuple[str, int]]) -> str:
+    def settle(self, wire: list[Any]) -> str:
         id, input, output, pause_ms, code = wire
         ticket = self.oracle.tickets.get(id)
         if ticket is None or ticket.state not in ("g", "x"):
@@ -56,7 +56,7 @@ class Endings:
                 self.oracle.settled[ticket.lane] += 1
             is_sample = ticket.samples < RECENT or ticket.fence % 4 == 0
             if pause_ms < 0 and input >= 0 and output > 0 and is_sample:  # a cut answer teaches nothing
-                learned.append((f"{ticket.lane}|{ticket.tag}", output))
+                self.oracle.outputs.learn(f"{ticket.lane}|{ticket.tag}", output)
         return "s"
 
     def _pause(self, ticket: Ticket, pause_ms: int, code: int) -> None:

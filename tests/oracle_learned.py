@@ -20,7 +20,7 @@ class Outputs:
         recent = sorted(self.recent.get(topic, []), reverse=True)
         if len(recent) < ENOUGH:
             return min(max_tokens, COLD_OUTPUT), True
-        return min(max_tokens, recent[len(recent) // 10 - 1]), False
+        return max(1, min(max_tokens, recent[len(recent) // 10 - 1])), False  # an answer has a token
 
     def known(self, topic: str) -> int:
         """How many samples there are."""

@@ -44,7 +44,7 @@ class Pair(Books):
         """One call to both; what they say must be the same, and so must what they hold."""
         told = super().step(process, *operations)
         server_ms = self.rig.time_ms if self.rig.is_fake else told.now
-        early = {wire[1] for wire, result in zip(operations, told.results, strict=True)
+        early = {wire[1]: result[2] for wire, result in zip(operations, told.results, strict=True)
                  if wire[0] == "e" and wire[6] > 0 and result[:2] == ("d", "timeout")}  # fmt: skip
         self.said = said = self.oracle.step(process, list(operations), server_ms, early)
         note = f"after {process} asked {operations} at {told.now}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tests.oracle_bound import earliest_ms, is_denied_early
+from tests.oracle_bound import Bound
 from tests.oracle_buckets import Charge, cost_of
 from tests.oracle_choice import NEVER, Choice, need_of
 from tests.oracle_flows import Queue
@@ -21,7 +21,9 @@ PASSED_OVER = 8
 class Pump:
     """The end of a step: grants by the order of the queues, and who is told to call again."""
 
-    def __init__(self, oracle: Oracle, caller: str, said: Said, latest: int, early: Collection[str]) -> None:
+    def __init__(
+        self, oracle: Oracle, caller: str, said: Said, latest: int, early: Mapping[str, float]
+    ) -> None:
         """`latest`: the order of the last ticket that came before this call."""
         self.oracle, self.caller, self.said, self.latest, self.early = oracle, caller, said, latest, early
         self.admitted: set[str] = set()
@@ -72,6 +74,8 @@ class Pump:
 
     def _look(self, ticket: Ticket) -> Verdict | None:
         """Decide on the head of a flow; the verdict, where its keys block it."""
+        if ticket.is_cold:  # there may be samples by now
+            ticket.predicted, ticket.is_cold = self.oracle.predict(ticket)
         verdict, own = self.choice.choose(ticket), self.choice.own(ticket)
         if isinstance(verdict, str) or isinstance(own, str):
             self._refuse(ticket, verdict if isinstance(verdict, str) else str(own))
@@ -99,12 +103,16 @@ class Pump:
             self._refuse(ticket, "queue_full")
         elif in_ms <= 0:
             self._refuse(ticket, "timeout", verdict.wait)
-        elif is_denied_early(self.oracle, ticket, ticket.id in self.early):
-            earliest = earliest_ms(self.oracle, ticket)
+        elif (earliest := self._earliest(ticket)) > in_ms:
             self._refuse(ticket, "timeout", max(verdict.wait, earliest) if verdict.wait < NEVER else earliest)
         else:
             self.admitted.add(ticket.id)
         return ticket.state == "q"
+
+    def _earliest(self, ticket: Ticket) -> float:
+        """Before when the pool may say, or has to say, that a ticket cannot go."""
+        bound = Bound(self.oracle, ticket)
+        return bound.agreed(self.early.get(ticket.id), has_granted=bool(self.said.grants))
 
     def _admit(self, queue: Queue) -> None:
         """New tickets that were not granted wait, unless they would not, or can never go, or not in time."""

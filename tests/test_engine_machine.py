@@ -64,12 +64,12 @@ def test_2_oracle_agrees_with_whole_stories(pool: PoolLimits, fewer: bool, story
     pair.compare_overview()
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(10))
 def test_2_oracle_agrees_where_much_waits(seed: int) -> None:
     """They equal it where tenants wait in all bands, park, are backfilled, and wait longer than the aging time."""
     random = Random(seed)
     pair = Pair(Rig(MiniRedis()), members(busy_pool(random), random.random() < 0.3))
-    for act in busy_story(random, 80):
+    for act in busy_story(random, 120):
         play_busily(pair, random, act)
         pair.compare_overview()
 
