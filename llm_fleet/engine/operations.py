@@ -122,17 +122,24 @@ class Cancel(Operation):
 
 
 class Beat(Operation):
-    """Report the leases that are held: only what is reported is renewed."""
+    """Report leases that are held: only what is reported is renewed.
+
+    `span` are two ticket ids: Redis names the leases of this process with an id after the first, up to the
+    second, that are not reported; an empty one is no bound.
+    """
 
     def __init__(
-        self, leases: Sequence[Lease], take: Callable[[Sequence[Any], float, Sequence[Lease]], None]
+        self,
+        leases: Sequence[Lease],
+        take: Callable[[Sequence[Any], float, Sequence[Lease]], None],
+        span: tuple[str, str] = ("", ""),
     ) -> None:
-        self._leases, self._take = leases, take
+        self._leases, self._take, self._span = leases, take, span
 
     def wire(self, now: float) -> Wire:
         for lease in self._leases:
             lease.reported_tokens = lease.output_tokens
-        return ["h", [[lease.ticket, lease.reported_tokens] for lease in self._leases]]
+        return ["h", [[lease.ticket, lease.reported_tokens] for lease in self._leases], *self._span]
 
     def answer(self, result: Sequence[Any], sent_at: float) -> None:
         self._take(result, sent_at, self._leases)

@@ -107,7 +107,7 @@ class Desk:
             self.inbound.beaten(result, sent_at, leases)
             answered(time.monotonic() < lease.alive_until and not lease.is_lost)
 
-        self._io.submit(lambda: self.steps.add(Beat([*self.leases.values()], beaten)))
+        self._io.submit(lambda: self.steps.add(Beat([lease], beaten, (lease.ticket, lease.ticket))))
         try:
             return await asyncio.wait_for(future, self.ttl_s)
         except TimeoutError:

@@ -1,5 +1,15 @@
--- lib/heartbeat: {"h", {{id, output tokens so far}...}} renews the leases that a process reports.
--- Answers the reported ids that are unknown, and the leases that were granted but not reported.
+-- lib/heartbeat: {"h", {{id, output tokens so far}...}, after, upto} renews the leases that a process reports, as
+-- many at once as it likes: those whose ids follow `after`, up to `upto` ("" for all). Answers the reported
+-- ids that are unknown, and the leases among these that were granted but not reported.
+
+local MISSING = 500            -- told at once
+
+-- The leases of the caller with ids after one, up to another.
+local function leases_between(after, upto, most)
+    local prefix = "o|" .. pool.caller .. "|"
+    return redis.call("ZRANGEBYLEX", KEYS[3], "(" .. prefix .. after, upto == "" and "(o|" .. pool.caller .. "}"
+        or "[" .. prefix .. upto, "LIMIT", 0, most)
+end
 
 local function renew(ticket)
     renewed[#renewed + 1] = string.format("%d", pool.lease + pool.ttl)
@@ -12,8 +22,11 @@ local function heartbeat(op)
     for i, lease in ipairs(op[2]) do
         ids[i], reported[lease[1]] = lease[1], true
     end
-    for _, member in ipairs(range("o|" .. pool.caller, 100000)) do
-        ids[#ids + 1] = string.match(member, "([^|]+)$")
+    for _, member in ipairs(leases_between(op[3] or "", op[4] or "", #op[2] + MISSING)) do
+        local id = string.sub(member, #pool.caller + 4)
+        if not reported[id] then
+            ids[#ids + 1] = id
+        end
     end
     load_tickets(ids)
     for _, lease in ipairs(op[2]) do
@@ -27,7 +40,7 @@ local function heartbeat(op)
     end
     for i = #op[2] + 1, #ids do
         local ticket = tickets[ids[i]]
-        if not reported[ids[i]] and ticket and ticket.state == "g" then
+        if ticket and ticket.state == "g" then
             missing[#missing + 1] = string.format('["%s","%s",%d,%d]', ticket.id, ticket.key, ticket.order,
                 ticket.spacing or 0)
         end
