@@ -11,10 +11,10 @@ SCENARIOS = {
     "anthropic": Scenario(
         limits=(
             Limit("requests", 3_000, 10.0),
-            Limit("input_tokens", 60_000, 20.0, "at_start_adjust"),
-            Limit("output_tokens", 20_000, 20.0, "as_produced"),
+            Limit("input_tokens", 30_000, 20.0, "at_start_adjust"),
+            Limit("output_tokens", 10_000, 20.0, "as_produced"),
         ),
-        processes=8, tasks=20, input_tokens=(50, 250), guessed_high=0.05, output_tokens=(60, 90), call_ms=(500, 4_000), seconds=90.0,
+        processes=8, tasks=20, input_tokens=(50, 250), guessed_high=0.05, output_tokens=(60, 90), call_ms=(500, 4_000), seconds=150.0,
     ),
     "openai": Scenario(
         limits=(Limit("requests", 2_000, 10.0), Limit("tokens", 60_000, 20.0)),
