@@ -2,7 +2,7 @@
 --
 -- Codes of resources: 1 requests, 2 input_tokens, 3 output_tokens, 4 tokens.
 -- Rules: 0 at_start, 1 at_start_adjust, 2 as_produced.
--- A charge is {field, kind, rule, charged, hold}: units taken and held, of the bucket that field and kind
+-- A charge is {field, kind, charged, hold}: units taken and held, of the bucket that field and kind
 -- tell (lib/records). A report replayed changes nothing; a hold is released once, and raises no level.
 
 local AT_START_ADJUST, AS_PRODUCED = 1, 2
@@ -52,7 +52,7 @@ local function rule_of(kind)
 end
 
 local function charge_of(field, kind, charged, hold)
-    return { field = field, kind = kind, rule = rule_of(kind), charged = charged, hold = hold }
+    return { field = field, kind = kind, charged = charged, hold = hold }
 end
 
 -- Takes `need` from a bucket at the grant; returns the charge.
@@ -77,10 +77,10 @@ end
 -- Ends a charge with the actual units, or nil where nobody knows them: then all that was
 -- reserved or held counts as consumed. `late`: the lease had ended before, nothing comes back.
 local function settle_charge(bucket, charge, units, late)
-    if charge.rule == AS_PRODUCED then
+    if rule_of(charge.kind) == AS_PRODUCED then
         charge_progress(bucket, charge, units or charge.charged + charge.hold)
         bucket.held, charge.hold = bucket.held - charge.hold, 0
-    elseif charge.rule == AT_START_ADJUST and units then
+    elseif rule_of(charge.kind) == AT_START_ADJUST and units then
         if units > charge.charged then
             bucket.level = bucket.level - (units - charge.charged)
             charge.charged = units
@@ -93,7 +93,7 @@ end
 
 -- Undoes a charge whose request was never sent.
 local function return_charge(bucket, charge)
-    if charge.rule ~= AS_PRODUCED then
+    if rule_of(charge.kind) ~= AS_PRODUCED then
         give_back(bucket, charge.charged)
     end
     bucket.held, charge.hold = bucket.held - charge.hold, 0

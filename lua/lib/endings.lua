@@ -11,7 +11,7 @@ do
         end
         local reserved, unit = charge.charged + charge.hold, bucket.shape.unit
         settle_charge(bucket, charge, amount and amount * unit, late)
-        if lesson and amount and charge.rule > 0 then
+        if lesson and amount and charge.kind % 1000 >= 100 then
             lesson[#lesson + 1] = { bucket.shape.code, math.floor(reserved / unit), math.floor(charge.charged / unit) }
         end
         return cost_of(bucket.shape, charge.charged)

@@ -24,7 +24,12 @@ local function warm_up(flow, ticket)
         complete(flow).predicted, flow.is_changed = flow.predicted + more, true
         line[4], line.is_changed = line[4] + more, true
     end
-    ticket.predicted, ticket.cold, ticket.needs = predicted, cold, nil
+    ticket.predicted, ticket.cold = predicted, cold
+    for _, record in pairs(records) do
+        for _, shape in ipairs(record and record.shapes or {}) do
+            shape.asked_by = nil
+        end
+    end
     touched[ticket.id] = not ticket.is_fresh or touched[ticket.id]
 end
 

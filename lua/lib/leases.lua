@@ -67,7 +67,7 @@ do
     -- Charges the tokens that a lease has produced so far.
     function report_progress(ticket, output)
         for _, charge in ipairs(ticket.charges) do
-            local bucket = charge.rule == AS_PRODUCED and output * 60000 > charge.charged and bucket_of(charge)
+            local bucket = rule_of(charge.kind) == AS_PRODUCED and output * 60000 > charge.charged and bucket_of(charge)
             if bucket then
                 charge_progress(bucket, charge, output * 60000)
                 touch_tenants(charge.field)

@@ -7,7 +7,7 @@ function decode_limits(text)
         local kind, capacity, unit, most = numbers[i], numbers[i + 2], numbers[i + 3], numbers[i + 4]
         decoded[(i + 3) / 5] = { kind = kind, code = kind % 10, rule = rule_of(kind), is_window = kind >= 1000,
             tick = kind % 100 > 10 and 1440 or 1, rate = numbers[i + 1], capacity = capacity, unit = unit,
-            most = most, fits = math.min(capacity, most * unit) }
+            most = most, fits = math.min(capacity, most * unit), need = 0 }
     end
     return decoded
 end

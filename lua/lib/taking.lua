@@ -24,7 +24,7 @@ end
 -- Its spacing is the time, in ms, in which what it takes at the start from minute limits refills; its
 -- cost the share of the limit of the key that it takes most of (lib/charge).
 function take_charges(ticket, domains, holders)
-    local charges, spacing, cost, needs, counts = {}, 0, -1, ticket.needs, false
+    local charges, spacing, cost, counts = {}, 0, -1, false
     for h = 1, #holders do
         for r = 1, #holders[h].records do
             local record = holders[h].records[r]
@@ -32,7 +32,7 @@ function take_charges(ticket, domains, holders)
             for i = 1, #record.buckets do
                 local bucket = record.buckets[i]
                 local shape = bucket.shape
-                local need = needs and needs[shape] or need_of(shape, ticket)
+                local need = shape.asked_by == ticket and shape.need or need_of(shape, ticket)
                 charges[#charges + 1] = take(bucket, need, record.field)
                 if h == 1 then
                     local cost_here = cost_of(shape, need)

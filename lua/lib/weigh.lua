@@ -53,10 +53,8 @@ do
     -- What a ticket takes from a bucket of this shape. Worked out once: domains with equal limits share
     -- their shapes.
     local function remembered_need(ticket, shape)
-        local need = need_of(shape, ticket)
-        ticket.needs = ticket.needs or {}
-        ticket.needs[shape] = need
-        return need
+        shape.asked_by, shape.need = ticket, need_of(shape, ticket)
+        return shape.need
     end
 
     -- The wait as seen `in_ms` from now (0 may go, NEVER not by time alone), the room in the tightest
@@ -66,11 +64,11 @@ do
         if choice.is_gated then
             wait, room, cause = weigh_service(choice)
         end
-        local needs, buckets, is_cold = ticket.needs, choice.buckets, ticket.cold == 1
+        local buckets, is_cold = choice.buckets, ticket.cold == 1
         for i = 1, #buckets do
             local bucket = buckets[i]
             local shape = bucket.shape
-            local need = needs and needs[shape] or remembered_need(ticket, shape)
+            local need = shape.asked_by == ticket and shape.need or remembered_need(ticket, shape)
             if need > shape.fits and is_too_large(shape, ticket) then
                 return nil, room, { resource = shape.code, bucket = bucket, need = need }
             end
