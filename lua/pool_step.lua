@@ -78,7 +78,6 @@ if #later > 0 or pool.is_leaving or next(pool.queues) then
         end
         release_flows()
         count_at_once()
-        --@include lib/arrivals
         arrive(later, results)
         grant_heads()
         if next(blocked) then

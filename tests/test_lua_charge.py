@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.lua_library import Library, examples
 
 LIBRARY = Library("bucket", "charge")
-NEED_OF, IS_TOO_LARGE, TAKE, PROGRESS, SETTLE, RETURN = LIBRARY.several(
-    "need_of", "is_too_large", "take", "charge_progress", "settle_charge", "return_charge"
+NEED_OF, IS_TOO_LARGE, TAKE_UNITS, CHARGE_OF, PROGRESS, SETTLE, RETURN = LIBRARY.several(
+    "need_of", "is_too_large", "take", "charge_of", "charge_progress", "settle_charge", "return_charge"
 )
 REQUESTS, INPUT, OUTPUT, TOKENS = 1, 2, 3, 4
 AT_START, AT_START_ADJUST, AS_PRODUCED = 0, 1, 2
@@ -22,6 +22,11 @@ amounts = st.integers(0, 3_000)
 def bucket(rule: int, code: int = OUTPUT, *, level: int = CAPACITY, unit: int = 1, most: int = 5_000):
     shape = {"rule": rule, "code": code, "kind": 100 * rule + code, "unit": unit, "capacity": CAPACITY}
     return LIBRARY.table({"shape": LIBRARY.table(shape | {"most": most}), "level": level, "held": 0})
+
+
+def take(it, need: int):
+    """Take units from a bucket; the charge."""
+    return CHARGE_OF("d|*", it.shape.kind, *TAKE_UNITS(it, need))
 
 
 def ticket(input_tokens: int = 100, output: int = 1_000, predicted: int = 200, *, cold: int = 0):
@@ -67,8 +72,8 @@ def test_too_large_is_above_the_limit(code, is_too_large) -> None:
 def test_taking_holds_what_is_produced_and_charges_the_rest() -> None:
     """A hold lowers what is available, but it is no consumption."""
     produced, started = bucket(AS_PRODUCED), bucket(AT_START)
-    TAKE(produced, 700)
-    TAKE(started, 700)
+    take(produced, 700)
+    take(started, 700)
     assert (produced.level, produced.held) == (CAPACITY, 700)
     assert (started.level, started.held) == (CAPACITY - 700, 0)
 
@@ -78,7 +83,7 @@ def test_taking_holds_what_is_produced_and_charges_the_rest() -> None:
 def test_as_produced_charges_what_was_produced(predicted, reports, actual, is_repeated) -> None:
     """However progress is reported, and repeated: in the end the level fell by the most that was said."""
     it = bucket(AS_PRODUCED)
-    charge = TAKE(it, predicted)
+    charge = take(it, predicted)
     for report in reports + reports[:2] * is_repeated:
         PROGRESS(it, charge, report)
         assert 0 <= it.held == charge.hold <= predicted
@@ -93,7 +98,7 @@ def test_as_produced_charges_what_was_produced(predicted, reports, actual, is_re
 def test_at_start_adjust_ends_at_the_usage(estimate, actual, refilled) -> None:
     """At the settle the estimate makes way for the usage; a level stops at the capacity."""
     it = bucket(AT_START_ADJUST, INPUT, level=1_000)
-    charge = TAKE(it, estimate)
+    charge = take(it, estimate)
     it.level += refilled
     SETTLE(it, charge, actual, False)
     assert it.level == min(CAPACITY, 1_000 + refilled - (estimate if actual is None else actual))
@@ -104,7 +109,7 @@ def test_at_start_adjust_ends_at_the_usage(estimate, actual, refilled) -> None:
 def test_at_start_never_adjusts(reserved, actual) -> None:
     """What was reserved is consumed, whatever the usage."""
     it = bucket(AT_START, TOKENS)
-    SETTLE(it, TAKE(it, reserved), actual, False)
+    SETTLE(it, take(it, reserved), actual, False)
     assert it.level == CAPACITY - reserved
 
 
@@ -113,7 +118,7 @@ def test_at_start_never_adjusts(reserved, actual) -> None:
 def test_a_late_settle_gives_nothing_back(rule, need, late, later) -> None:
     """After the expiry only what exceeds the charge is added, once, however often it is said."""
     it = bucket(rule, INPUT if rule == AT_START_ADJUST else OUTPUT)
-    charge = TAKE(it, need)
+    charge = take(it, need)
     SETTLE(it, charge, None, False)
     expired = it.level
     for actual in (late, late, later):
@@ -128,5 +133,5 @@ def test_a_late_settle_gives_nothing_back(rule, need, late, later) -> None:
 def test_a_cancelled_grant_leaves_no_trace(rule, need) -> None:
     """What was not sent is returned whole; a hold is released and raises no level."""
     it = bucket(rule, OUTPUT, level=4_000)
-    RETURN(it, TAKE(it, need))
+    RETURN(it, take(it, need))
     assert (it.level, it.held) == (4_000, 0)

@@ -55,15 +55,14 @@ local function charge_of(field, kind, charged, hold)
     return { field = field, kind = kind, charged = charged, hold = hold }
 end
 
--- Takes `need` from a bucket at the grant; returns the charge.
-local function take(bucket, need, field)
-    local shape = bucket.shape
-    if shape.rule == AS_PRODUCED then
+-- Takes `need` from a bucket at the grant; returns what is charged, and what is held.
+local function take(bucket, need)
+    if bucket.shape.rule == AS_PRODUCED then
         bucket.held = bucket.held + need
-        return charge_of(field, shape.kind, 0, need)
+        return 0, need
     end
     bucket.level = bucket.level - need
-    return charge_of(field, shape.kind, need, 0)
+    return need, 0
 end
 
 -- Charges what has been produced beyond what was charged before (cumulative).

@@ -31,7 +31,7 @@ local function flow_views(queue)
         if flow.queue == queue and complete(flow).waiting > 0 then
             views[#views + 1] = { band = BAND_NAMES[flow.band], tenant = flow.tenant, waiting = flow.waiting,
                 waited_ms = flow.order > 0 and pool.now - flow.at or nil, is_parked = flow.wake ~= nil,
-                wake_ms = flow.wake and flow.wake < NEVER_WAKES and math.max(0, flow.wake - pool.now) or nil }
+                wake_ms = flow.wake and flow.wake < AT.NEVER and math.max(0, flow.wake - pool.now) or nil }
         end
     end
     return views

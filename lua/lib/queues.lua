@@ -4,7 +4,8 @@
 -- tenant's limit, waiting per band (3), virtual time per band (3)]. The number is another one each time
 -- that a queue comes into being: with the last waiting ticket all that was known of its order goes.
 
-local AT = { NUMBER = 4, TURN = 5, PARKED = 6, WAITING = 7, VIRTUAL = 10 }   -- the last two + band
+local AT = { NUMBER = 4, TURN = 5, PARKED = 6, WAITING = 7, VIRTUAL = 10,   -- the last two + band
+    NEVER = 9999999999999999 }     -- when a flow wakes that time alone does not wake
 
 -- The queue of this name; one that nothing waits in comes into being.
 local function queue_of(name)

@@ -60,5 +60,6 @@ local function reassert(lease)
         domains, holders[2] = domains .. "|" .. own.domains, own
     end
     take_charges(ticket, domains, holders)
+    ticket.charges = decode_charges(ticket.charges_text, 1)
     report_progress(ticket, tokens)
 end

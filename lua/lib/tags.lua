@@ -1,10 +1,8 @@
 -- lib/tags: what else moves a flow in the order: its tenant's limits, and what its leases turn out to cost.
 
-local NEVER_WAKES = 9999999999999999   -- by time alone
-
 -- A flow whose tenant's limits make it wait blocks nobody.
 local function park_flow(flow, wait)
-    flow.wake = wait < NEVER and pool.now + wait or NEVER_WAKES
+    flow.wake = wait < NEVER and pool.now + wait or AT.NEVER
     flow.queue[AT.PARKED] = flow.queue[AT.PARKED] + 1
     flow.is_changed, pool.queues_changed = true, true
 end

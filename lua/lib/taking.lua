@@ -5,7 +5,7 @@ local function enter(ticket, counts)
     touched[ticket.id] = true
     joined[#joined + 1] = "0"
     joined[#joined + 1] = "o|" .. ticket.process .. "|" .. ticket.id
-    local domains = (counts or #ticket.charges == 0) and domains_in(ticket.domains) or {}
+    local domains = (counts or ticket.charges_text == "") and domains_in(ticket.domains) or {}
     for i = 1, #domains do
         joined[#joined + 1] = "0"
         joined[#joined + 1] = "f|" .. domains[i] .. "|" .. ticket.id
@@ -24,7 +24,7 @@ end
 -- Its spacing is the time, in ms, in which what it takes at the start from minute limits refills; its
 -- cost the share of the limit of the key that it takes most of (lib/charge).
 function take_charges(ticket, domains, holders)
-    local charges, spacing, cost, counts = {}, 0, -1, false
+    local texts, spacing, cost, counts, before = {}, 0, -1, false, nil
     for h = 1, #holders do
         for r = 1, #holders[h].records do
             local record = holders[h].records[r]
@@ -33,7 +33,8 @@ function take_charges(ticket, domains, holders)
                 local bucket = record.buckets[i]
                 local shape = bucket.shape
                 local need = shape.asked_by == ticket and shape.need or need_of(shape, ticket)
-                charges[#charges + 1] = take(bucket, need, record.field)
+                local charged, hold = take(bucket, need)
+                texts[#texts + 1], before = encode_charge(record.field, before, shape.kind, charged, hold), record.field
                 if h == 1 then
                     local cost_here = cost_of(shape, need)
                     cost = cost_here > cost and cost_here or cost
@@ -44,7 +45,7 @@ function take_charges(ticket, domains, holders)
             end
         end
     end
-    ticket.charges, ticket.domains, ticket.spacing = charges, domains, spacing
+    ticket.charges_text, ticket.domains, ticket.spacing = table.concat(texts), domains, spacing
     ticket.cost = cost >= 0 and cost or COST_OF_NOTHING
     enter(ticket, counts)
 end

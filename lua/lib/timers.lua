@@ -10,7 +10,7 @@ do
     -- Of the flows that wait for their tenant's limit the one that wakes first: wake, band, order, process
     -- and ticket of its head.
     local function first_parked(queue)
-        local found = { NEVER_WAKES, 0, 0 }
+        local found = { AT.NEVER, 0, 0 }
         local function look_at(parked)
             for i = 1, 3 do
                 if parked[i] ~= found[i] then
@@ -45,7 +45,7 @@ do
         end
         if queue[AT.PARKED] > 0 then
             local parked = first_parked(queue)
-            if parked[1] < NEVER_WAKES and parked[1] - pool.now < wait then
+            if parked[1] < AT.NEVER and parked[1] - pool.now < wait then
                 return parked[5], parked[4], parked[1] - pool.now, false
             end
         end

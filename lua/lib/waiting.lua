@@ -6,7 +6,7 @@
 --@include lib/silence
 --@include lib/tags
 --@include lib/bands
---@include lib/lineup
+--@include lib/arrivals
 --@include lib/ratio
 --@include lib/projection
 --@include lib/admission
