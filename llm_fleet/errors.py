@@ -47,7 +47,12 @@ __all__ = [
 
 
 class LLMFleetError(Exception):
-    """Root of everything that the library raises on purpose."""
+    """Root of everything that the library raises on purpose.
+
+    `ticket` is the id of the attempt that failed, for `llm-fleet explain`; None where there was none.
+    """
+
+    ticket: str | None = None
 
 
 class ConfigError(LLMFleetError):

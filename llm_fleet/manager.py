@@ -181,9 +181,11 @@ class LLMManager:
     async def explain(self, ticket: str) -> Explanation:
         """What a ticket of the fleet waits for and when it is expected to go, what it holds, how it ended.
 
-        `why` says it in a sentence; an id that no pool knows has the state `unknown`.
+        `why` says it in a sentence; an id that no pool knows has the state `unknown`. A call's id is
+        `response.ticket`, `error.ticket`, and a field of its log lines.
 
         Raises:
+            ConfigError: that is no id of a ticket.
             CoordinationError: Redis does not answer.
         """
         return await self.fleet.explain(ticket)

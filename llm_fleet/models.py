@@ -94,7 +94,10 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The answer to a call. `key_id` never is the key; `raw` is the SDK's own object."""
+    """The answer to a call. `key_id` never is the key; `raw` is the SDK's own object.
+
+    `ticket` is the id of the attempt that was answered, as logs and `llm-fleet explain` have it.
+    """
 
     content: str
     usage: Usage
@@ -104,6 +107,7 @@ class Response:
     key_id: str = ""
     attempts: int = 1
     queued_s: float = 0.0
+    ticket: str = ""
     raw: Any = field(default=None, repr=False, compare=False)
 
 

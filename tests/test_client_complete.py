@@ -141,6 +141,10 @@ async def test_a_request_above_its_limit_is_refused_before_it_is_sent(simulator,
         (HELLO, {"timeout": -1}, "timeout"),
         (HELLO, {"queue_timeout": "soon"}, "queue_timeout"),
         (HELLO, {"tenant": 'a"b'}, "tenant"),
+        (HELLO, {"tag": 5}, "tag 5: use text, not int"),
+        (HELLO, {"tenant": ["web"]}, "tenant .*: use text, not list"),
+        (HELLO, {"affinity": b"chat"}, "affinity .*: use text, not bytes"),
+        (HELLO, {"model": 5}, "model 5: use text, not int"),
     ],
 )
 async def test_a_bad_argument_is_one_clear_message(redis_url, namespace, messages, options, says):

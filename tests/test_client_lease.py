@@ -33,6 +33,7 @@ async def test_a_lease_gives_the_key_and_settles_the_usage(manager):
     async with manager.get_client().lease(input_tokens=50_000, max_tokens=10) as lease:
         assert lease.api_key == KEYS[0]
         assert lease.queued_s >= 0
+        assert (await manager.explain(lease.ticket)).state == "granted"
         await lease.settle(Usage(input_tokens=20_000, output_tokens=5))
     assert 18_000 <= await spent(manager) <= 20_000
     assert (await settled(manager))["leases"] == 0
@@ -122,7 +123,17 @@ async def test_a_lease_waits_its_timeout_and_says_what_binds(manager):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"input_tokens": -1}, {"max_tokens": 0}, {"priority": "urgent"}, {"timeout": "soon"}]
+    "wrong",
+    [
+        {"input_tokens": -1},
+        {"max_tokens": 0},
+        {"priority": "urgent"},
+        {"timeout": "soon"},
+        {"tenant": None},
+        {"tag": 5},
+        {"affinity": 5},
+        {"model": 5},
+    ],
 )
 async def test_wrong_arguments_are_named(manager, wrong):
     """ConfigError before anything is queued."""

@@ -73,8 +73,10 @@ async def test_the_error_says_what_the_call_waited_for(simulator, redis_url, nam
     """A provider that hangs: provider, model, key id and attempt, and what to do."""
     sim = simulator(provider(latency_s=30))
     async with manager_of(redis_url, namespace, anthropic=entry(sim.url)) as manager:
-        message = str(await ended(manager))
+        error = await ended(manager)
         (key_id,) = (await settled(manager))["keys"]
+        assert (await manager.explain(error.ticket or "")).state == "settled"
+    message = str(error)
     assert "provider anthropic, model claude-haiku-5-5" in message
     assert f"attempt 1 on key {key_id} waited for the provider's answer" in message
     assert "Raise timeout" in message

@@ -10,6 +10,7 @@ import pytest
 from llm_fleet import sync
 from llm_fleet.engine.lease import Lease
 from llm_fleet.engine.values import Need
+from llm_fleet.errors import ConfigError
 from llm_fleet.manager import LLMManager
 from tests.managers import KEYS, entry, manager_of
 
@@ -50,6 +51,14 @@ async def test_it_finds_a_ticket_in_whichever_pool_it_is(manager):
     assert (await manager.fleet.pool("first").explain(lease.ticket)).state == "unknown"
     waiting.cancel()
     lease.cancel()
+
+
+@pytest.mark.parametrize("ticket", ["", " ", None, 5, "a|b"])
+async def test_what_is_no_id_is_told_so(manager, ticket):
+    """One clear message, of every pool and of one."""
+    for explain in (manager.explain, manager.fleet.pool("first").explain):
+        with pytest.raises(ConfigError, match="^ticket "):
+            await explain(ticket)
 
 
 async def test_the_blocking_manager_says_the_same(manager):

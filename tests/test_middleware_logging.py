@@ -14,9 +14,12 @@ from llm_fleet.models import Call, Message, MessageRole, Response, Usage
 
 LOGGER = "llm_fleet.middleware.logging"
 KEY_ID = "0123456789ab"
+TICKET = "1b913ee0-10"
 MODEL = "claude-haiku-5-5"
 CALL = Call("anthropic", MODEL, (Message(MessageRole.USER, "the prompt"),), 16, system="the rules")
-RESPONSE = Response("the answer", Usage(30, 12, 20), MODEL, key_id=KEY_ID, attempts=2, queued_s=1.5)
+RESPONSE = Response(
+    "the answer", Usage(30, 12, 20), MODEL, key_id=KEY_ID, attempts=2, queued_s=1.5, ticket=TICKET
+)
 
 
 async def answer(call: Call) -> Response:
@@ -59,6 +62,7 @@ async def test_the_fields_are_attributes_of_the_record(log: pytest.LogCaptureFix
         "tenant": "default",
         "tag": "nightly",
         "key_id": "0123456789ab",
+        "ticket": "1b913ee0-10",
         "input_tokens": 30,
         "output_tokens": 12,
         "cache_read_tokens": 20,
@@ -73,12 +77,19 @@ async def test_the_fields_are_attributes_of_the_record(log: pytest.LogCaptureFix
 async def test_a_failure_says_why(log: pytest.LogCaptureFixture) -> None:
     """The error's class, status and message are logged, and it is raised on."""
     error = ProviderUnavailable("anthropic answered 529", status=529, key_id=KEY_ID)
+    error.ticket = TICKET
     with pytest.raises(ProviderUnavailable):
         await Logging()(CALL, failing(error))  # type: ignore[arg-type]
     failed = log.records[-1]
     assert failed.levelname == "WARNING"
-    for pair in ("error='ProviderUnavailable'", "status=529", "key_id='0123456789ab'", "answered 529"):
+    for pair in (
+        "error='ProviderUnavailable'",
+        "status=529",
+        "key_id='0123456789ab'",
+        "ticket='1b913ee0-10'",
+    ):
         assert pair in failed.getMessage()
+    assert "answered 529" in failed.getMessage()
 
 
 async def test_a_cancelled_call_is_no_warning(log: pytest.LogCaptureFixture) -> None:

@@ -14,9 +14,11 @@ from llm_fleet.errors import (
     LeaseLost,
     NeedTooLarge,
     NoUsableKey,
+    PoolExhausted,
     ProviderUnavailable,
     QueueFull,
     QueueTimeout,
+    StreamInterrupted,
     Throttled,
 )
 from llm_fleet.middleware.rate_limiter import RateLimit
@@ -92,6 +94,33 @@ async def test_an_error_before_the_send_gives_all_back(redis_url, namespace):
         for _ in range(3):
             with pytest.raises(ProviderUnavailable):
                 await chain(member, fail)(call())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ProviderUnavailable("no answer"),
+        StreamInterrupted("broke", text="so far"),
+        PoolExhausted("no client"),
+        asyncio.CancelledError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_what_an_attempt_ends_with_names_its_ticket(redis_url, namespace, error):
+    """So that `explain` can be asked; a response has it too."""
+
+    async def fail(asked):
+        asked.lease.mark_sent()
+        raise error
+
+    async with fleet(redis_url, namespace, limits(requests(60))) as member:
+        with pytest.raises(type(error)) as caught:
+            await chain(member, fail)(call())
+        response = await chain(member, answer)(call())
+        await asyncio.sleep(0.1)
+        tickets = [caught.value.ticket, response.ticket]
+        assert [(await member.explain(ticket)).state for ticket in tickets] == ["settled", "settled"]
+    assert len(set(tickets)) == 2
 
 
 async def test_cancelling_frees_the_slot(redis_url, namespace):

@@ -16,7 +16,7 @@ import pytest
 from llm_fleet import manager as asynchronous
 from llm_fleet import sync
 from llm_fleet.config import parse_config
-from llm_fleet.errors import CallTimeout, ConfigError, ManagerClosed
+from llm_fleet.errors import CallTimeout, ConfigError, LLMFleetError, ManagerClosed
 from llm_fleet.models import Usage
 from tests.managers import HELLO, KEYS, config_text, entry, provider
 from tests.waiting import eventually
@@ -96,6 +96,22 @@ def test_a_generator_left_half_read_is_ended(manager, sim, leave):
     gc.collect()
     assert eventually(lambda: is_quiet(manager))
     assert eventually(lambda: in_flight(sim) == 0)
+
+
+def test_a_stream_is_a_with_block(manager, sim):
+    """Text inside, the response at its end and not before; left early, the call ends."""
+    client = manager.get_client()
+    with client.stream(HELLO, max_tokens=10) as stream:
+        with pytest.raises(LLMFleetError, match="read to the end"):
+            _ = stream.response
+        text = "".join(stream)
+    assert (stream.response.content, stream.response.usage.output_tokens) == (text, 10)
+    sim.set_faults([{"kind": "stall", "after_chunks": 1, "every": 1}])
+    with client.stream(HELLO) as stream:
+        assert next(stream)
+    assert eventually(lambda: is_quiet(manager) and in_flight(sim) == 0)
+    with pytest.raises(LLMFleetError, match="inside its"):
+        next(stream)
 
 
 class TimeLimit(Exception):

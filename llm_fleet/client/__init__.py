@@ -6,6 +6,7 @@ from .endpoint import endpoint
 from .estimates import Estimates
 from .lease import KeyLease, Leases
 from .patience import wait_at_most
+from .stream import TextStream
 
 __all__ = [
     "CallOptions",
@@ -14,6 +15,7 @@ __all__ = [
     "KeyLease",
     "LLMClient",
     "Leases",
+    "TextStream",
     "endpoint",
     "wait_at_most",
 ]

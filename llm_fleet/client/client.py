@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypedDict
 
@@ -16,7 +16,7 @@ from ..models import BANDS, Call, Content, Message, Response
 from .counting import InputCounter
 from .lease import KeyLease, Leases
 from .patience import bounded
-from .stream import TextSink, read_stream
+from .stream import TextSink, TextStream
 
 __all__ = ["CallOptions", "LLMClient"]
 
@@ -84,21 +84,27 @@ class LLMClient:
         """Send a conversation and yield its answer's text as it comes; see `complete`.
 
         Closing the generator, or leaving it half-read, ends the call and settles what it produced.
+        `stream` gives the response too.
 
         Raises:
             StreamInterrupted: the stream broke after text was emitted; `.text` holds it.
+        """
+        async with self.stream(messages, **options) as stream:
+            async for text in stream:
+                yield text
+
+    def stream(self, messages: Sequence[Message], **options: Any) -> TextStream:
+        """The same as a block: `async with client.stream(…) as stream:`, inside `async for text in stream:`.
+
+        After the last piece `stream.response` is the whole answer. The call begins on entering;
+        errors are raised where the text is read. Leaving the block early ends the call.
         """
         call = self._call(messages, options)
 
         async def run(sink: TextSink) -> Response:
             return await _in_time(call, self._send(replace(call, sink=sink)))
 
-        pieces: AsyncIterator[str] = read_stream(run)
-        try:
-            async for text in pieces:
-                yield text
-        finally:
-            await pieces.aclose()  # type: ignore[attr-defined]
+        return TextStream(run)
 
     async def count_tokens(self, messages: Sequence[Message], **options: Any) -> int:
         """The input tokens of such a call: the provider's own count, else the estimate made here.
@@ -150,6 +156,8 @@ class LLMClient:
         max_tokens = given.pop("max_tokens", settings.max_tokens)
         fields = {name: given.pop(name) for name in _CALL_FIELDS if name in given}
         fields.setdefault("temperature", settings.temperature)
+        for name in ("tenant", "tag", "affinity"):
+            _check_text(name, fields.get(name, ""))
         self._check(model, max_tokens, fields.get("priority", "normal"))
         if not messages or not all(isinstance(message, Message) for message in messages):
             raise ConfigError(
@@ -174,10 +182,16 @@ class LLMClient:
             raise ConfigError(
                 f"{where}: no model; pass model=… or list one under providers.{self.provider}.models"
             )
+        _check_text("model", model)
         if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 1:
             raise ConfigError(f"{where}: max_tokens {max_tokens!r} must be a whole number of 1 or more")
         if priority not in BANDS:
             raise ConfigError(f"{where}: priority {priority!r} must be one of {', '.join(BANDS)}")
+
+
+def _check_text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise ConfigError(f"{name} {value!r}: use text, not {type(value).__name__}")
 
 
 def _check_seconds(name: str, value: object) -> None:
@@ -200,7 +214,9 @@ async def _in_time(call: Call, answer: Awaitable[Response]) -> Response:
             raise
         cancelled = error.__cause__ or error.__context__  # which of them depends on the Python
         where = "; ".join(getattr(cancelled, "__notes__", ["before or between its attempts"]))
-        raise CallTimeout(
+        overdue = CallTimeout(
             f"provider {call.provider}, model {call.model}: the call did not end within its timeout: {where}."
             " What it held was given back. Raise timeout=…, or see `llm-fleet status`"
-        ) from error
+        )
+        overdue.ticket = getattr(cancelled, "ticket", None)
+        raise overdue from error

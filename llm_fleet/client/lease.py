@@ -107,6 +107,11 @@ class KeyLease:
         return self._lease.key_id if self._lease is not None else ""
 
     @property
+    def ticket(self) -> str:
+        """Its id, as `llm-fleet explain` knows it."""
+        return self._lease.ticket if self._lease is not None else ""
+
+    @property
     def queued_s(self) -> float:
         """How long it was waited for, in seconds."""
         return self._lease.queued_s if self._lease is not None else 0.0

@@ -1,18 +1,20 @@
 """A stream through the chain: the endpoint pushes text, the reader pulls it.
 
-The chain runs in a task of its own and stays open until the end marker; closing the reader
-cancels it, so that what was taken is given back also for a stream that is left half-read.
+The chain runs in a task of its own and stays open until the end marker; leaving the stream
+cancels it, so that what was taken is given back also for one that is left half-read.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from types import TracebackType
 
+from ..errors import LLMFleetError
 from ..models import Response
 
-__all__ = ["TextSink", "read_stream"]
+__all__ = ["TextSink", "TextStream"]
 
 CAPACITY = 64
 
@@ -48,34 +50,83 @@ class TextSink:
         self._is_closed = True
         self._changed.set()
 
-    async def pieces(self) -> AsyncIterator[str]:
-        """Every piece, until the sink is closed and empty."""
-        while True:
-            while self._pieces:
-                self._room.set()
-                yield self._pieces.popleft()
+    async def pull(self) -> str | None:
+        """The next piece; None when the sink is closed and empty."""
+        while not self._pieces:
             if self._is_closed:
-                return
+                return None
             self._changed.clear()
             await self._changed.wait()
+        self._room.set()
+        return self._pieces.popleft()
 
 
-async def read_stream(run: Callable[[TextSink], Awaitable[Response]]) -> AsyncIterator[str]:
-    """The text that `run` pushes, then its error if it failed. Closing cancels `run`."""
-    sink = TextSink()
+class TextStream:
+    """An answer's text as it comes, inside an `async with`; made by `client.stream`.
 
-    async def fill() -> Response:
+    After the last piece `response` is the whole answer. A block that is left earlier ends the call:
+    what it produced is settled, what it held is given back.
+    """
+
+    def __init__(self, run: Callable[[TextSink], Awaitable[Response]]) -> None:
+        self._run, self._sink = run, TextSink()
+        self._task: asyncio.Task[Response] | None = None
+        self._response: Response | None = None
+        self._is_left = False
+
+    async def __aenter__(self) -> TextStream:
+        if self._task is not None:
+            raise LLMFleetError("a stream is entered once: call client.stream(…) for another")
+        self._task = asyncio.create_task(self._fill())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self.aclose()
+
+    async def _fill(self) -> Response:
         try:
-            return await run(sink)
+            return await self._run(self._sink)
         finally:
-            sink.close()
+            self._sink.close()
 
-    task = asyncio.create_task(fill())
-    try:
-        async for piece in sink.pieces():
-            yield piece
-        await task
-    finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.wait([task])
+    def __aiter__(self) -> TextStream:
+        return self
+
+    async def __anext__(self) -> str:
+        if self._task is None or self._is_left:
+            raise LLMFleetError("a stream is read inside its `async with client.stream(…) as stream:`")
+        piece = await self._sink.pull()
+        if piece is None:
+            self._response = await self._task
+            raise StopAsyncIteration
+        return piece
+
+    @property
+    def response(self) -> Response:
+        """The whole answer: text, usage, stop reason, tool calls, key id, attempts, wait.
+
+        Raises:
+            LLMFleetError: the text has not been read to its end.
+        """
+        if self._response is None:
+            raise LLMFleetError(
+                "a stream has its response when its text has been read to the end; this one is still being"
+                " read, was left early, or broke"
+            )
+        return self._response
+
+    async def aclose(self) -> None:
+        """End the call if it has not ended. Twice is once."""
+        self._is_left = True
+        if self._task is None:
+            return
+        if not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        if not self._task.cancelled():
+            self._task.exception()  # nobody will ask for it any more

@@ -25,7 +25,7 @@ from .snapshot import read_fleet
 from .switch import pause_key, resume_key
 from .thread import IoThread
 from .tickets import Desk, Seat
-from .values import Denial, Need, PoolLimits
+from .values import Denial, Need, PoolLimits, check_ticket
 
 __all__ = ["Fleet", "FleetPool"]
 
@@ -176,8 +176,10 @@ class Fleet:
         """What a ticket waits for and when it is expected to go, what it holds, or how it ended.
 
         Raises:
+            ConfigError: that is no id of a ticket.
             CoordinationError: Redis does not answer.
         """
+        check_ticket(ticket)
         return await self.run(lambda store: find_ticket(store, self._keys.values(), ticket))
 
     async def close(self) -> None:
@@ -225,5 +227,6 @@ class FleetPool:
 
     async def explain(self, ticket: str) -> Explanation:
         """`Fleet.explain`, of this pool alone."""
+        check_ticket(ticket)
         keys = self._fleet.runtime().desks[self.name].keys
         return await self._fleet.run(lambda store: explain_ticket(store, keys, ticket))

@@ -23,6 +23,7 @@ __all__ = [
     "Settlement",
     "TenantLimits",
     "Throttle",
+    "check_ticket",
     "denial_of",
     "resource_name",
 ]
@@ -35,9 +36,24 @@ TENANT_DOMAIN = "tenant:"
 _FORBIDDEN = re.compile(r'[|"\\\x00-\x1f]')
 
 
-def _check_name(kind: str, value: str) -> None:
+def _check_name(kind: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise ConfigError(f"{kind} {value!r}: use text, not {type(value).__name__}")
     if len(value) > 128 or _FORBIDDEN.search(value):
         raise ConfigError(f"{kind} {value[:40]!r}: use at most 128 characters, no |, quotes or backslashes")
+
+
+def check_ticket(ticket: object) -> None:
+    """Refuse what cannot be the id of a ticket.
+
+    Raises:
+        ConfigError: it is empty, or no text of an id.
+    """
+    _check_name("ticket", ticket)
+    if not str(ticket).strip():
+        raise ConfigError(
+            "ticket '': use an id, such as 54e6eee4-37; logs, errors and `llm-fleet status` have them"
+        )
 
 
 def resource_name(code: str | int, tick_ms: int = 1) -> str | None:
@@ -62,6 +78,8 @@ class Need:
     def __post_init__(self) -> None:
         for kind, value in (("lane", self.lane), ("tenant", self.tenant), ("tag", self.tag)):
             _check_name(kind, value)
+        if not isinstance(self.affinity, str):
+            raise ConfigError(f"affinity {self.affinity!r}: use text, not {type(self.affinity).__name__}")
         if self.band not in BANDS:
             raise ConfigError(f"priority {self.band!r}: use one of {', '.join(BANDS)}")
         for kind, amount in (("input_tokens", self.input_tokens), ("max_tokens", self.max_output_tokens)):
@@ -75,6 +93,7 @@ class Denial:
 
     `reason` is too_large, timeout, queue_full, no_key or closed. `need`, `level` and `limit` are
     amounts of the binding resource; `position` 0 is the head of the queue; None is not known.
+    Where the binding limit is the tenant's own there is no `key_id`.
     """
 
     reason: str
@@ -85,6 +104,12 @@ class Denial:
     limit: int | None = None
     position: int | None = None
     key_id: str | None = None
+    ticket: str | None = None
+
+    @property
+    def is_tenants(self) -> bool:
+        """A limit of the tenant's own binds: it belongs to no key."""
+        return self.limit is not None and self.key_id is None
 
 
 def denial_of(refusal: Sequence[Any]) -> Denial:

@@ -62,6 +62,7 @@ class Logging:
     def _got(self, response: Response) -> dict[str, Any]:
         got: dict[str, Any] = {
             "key_id": response.key_id,
+            "ticket": response.ticket,
             "input_tokens": response.usage.input_tokens,
             "output_tokens": response.usage.output_tokens,
             "cache_read_tokens": response.usage.cache_read_tokens,
@@ -81,7 +82,7 @@ def _who(call: Call) -> dict[str, Any]:
 
 def _why(error: BaseException) -> dict[str, Any]:
     # The words of a foreign exception may hold anything; ours are known to hold no secret.
-    names = ("key_id", "status", "code", "attempts")
+    names = ("key_id", "ticket", "status", "code", "attempts")
     known = {name: getattr(error, name) for name in names if getattr(error, name, None) is not None}
     reason = {"reason": str(error)} if isinstance(error, LLMFleetError) else {}
     return {**known, "error": type(error).__name__, **reason}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 
 from ..chain import Handler
@@ -82,6 +82,7 @@ class RateLimit:
         except LeaseLost:
             raise
         except ProviderError as error:
+            error.ticket = lease.ticket
             self._settle_error(call, lease, error)
             if isinstance(error, KeyRefused):
                 await self._pool.pause_key(
@@ -90,10 +91,11 @@ class RateLimit:
             raise
         except BaseException as error:
             _settle_abandoned(call, lease)
+            error.ticket = lease.ticket  # type: ignore[attr-defined]  # also of a cancellation: Logging, CallTimeout
             error.add_note(f"attempt {call.attempt} on key {lease.key_id} waited for the provider's answer")
             raise
         lease.settle(self._counts(call, response.usage))
-        return replace(response, key_id=lease.key_id, queued_s=lease.queued_s)
+        return replace(response, key_id=lease.key_id, ticket=lease.ticket, queued_s=lease.queued_s)
 
     def _settle_error(self, call: Call, lease: Lease, error: ProviderError) -> None:
         if not lease.is_sent:
@@ -121,21 +123,19 @@ def _settle_abandoned(call: Call, lease: Lease) -> None:
 
 def refusal(provider: str, need: Need, denial: Denial, timeout_s: float) -> LimitError:
     """The exception for a denial: what bound, by how much, and the remedy."""
-    kind, remedy = _REFUSALS.get(denial.reason, (QueueTimeout, "try again"))
+    kind = _KINDS.get(denial.reason, QueueTimeout)
     parts = [f"Rate limit exceeded: provider {provider}, lane {need.lane}"]
     if denial.reason == "timeout":
         parts.append(f"no grant within {round(timeout_s, 1):g} s")
-    if denial.resource is not None:
-        key = f" on key {denial.key_id}" if denial.key_id else ""
-        parts.append(f"{denial.resource}{key} binds")
-    if denial.limit is not None:
-        parts.append(f"needs {denial.need}, {denial.level} there, limit {denial.limit}")
+    parts.extend(_what_binds(need, denial))
     if denial.position is not None:
         parts.append(f"position {denial.position} in the queue")
     if denial.retry_after_s is not None:
         parts.append(f"try again in {denial.retry_after_s:.1f} s")
-    return kind(
-        f"{'; '.join(parts)}. {remedy}",
+    elif denial.reason == "timeout" and denial.limit is not None:
+        parts.append("nobody knows when: it comes back when calls in flight end")
+    error = kind(
+        f"{'; '.join(parts)}. {_remedy(need, denial)}",
         provider=provider,
         lane=need.lane,
         key_id=denial.key_id,
@@ -146,14 +146,41 @@ def refusal(provider: str, need: Need, denial: Denial, timeout_s: float) -> Limi
         position=denial.position,
         retry_after=denial.retry_after_s,
     )
+    error.ticket = denial.ticket
+    return error
 
 
-_REFUSALS: dict[str, tuple[type[LimitError], str]] = {
-    "timeout": (QueueTimeout, "Raise queue_timeout or rate_limits, or add API keys."),
-    "too_large": (NeedTooLarge, "It can never go: send less input, lower max_tokens, or raise the limit."),
-    "queue_full": (QueueFull, "Send less at once, or raise settings.max_queued."),
-    "no_key": (
-        NoUsableKey,
-        "Every API key is out of service: see `llm-fleet keys list`, then `keys resume`.",
-    ),
+def _what_binds(need: Need, denial: Denial) -> Iterator[str]:
+    if denial.resource is None:
+        return
+    where = f" on key {denial.key_id}" if denial.key_id else ""
+    yield f"{denial.resource}{f' of tenant {need.tenant}' if denial.is_tenants else where} binds"
+    if denial.limit is None:
+        return
+    if denial.resource == "concurrency":
+        yield f"needs {denial.need}, {denial.level} of {denial.limit} free"
+    else:
+        yield f"needs {denial.need}, {denial.level} there, limit {denial.limit}"
+
+
+_KINDS: dict[str, type[LimitError]] = {
+    "too_large": NeedTooLarge,
+    "queue_full": QueueFull,
+    "no_key": NoUsableKey,
 }
+
+
+def _remedy(need: Need, denial: Denial) -> str:
+    own = f"tenants.{need.tenant}.rate_limits" if denial.is_tenants else ""
+    match denial.reason:
+        case "timeout" if own:
+            return f"Raise queue_timeout or {own}."
+        case "timeout":
+            return "Raise queue_timeout or rate_limits, or add API keys."
+        case "too_large":
+            return f"It can never go: send less input, lower max_tokens, or raise {own or 'the limit'}."
+        case "queue_full":
+            return "Send less at once, or raise settings.max_queued."
+        case "no_key":
+            return "Every API key is out of service: see `llm-fleet keys list`, then `keys resume`."
+    return "Try again."

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from .. import client as asynchronous
 from ..models import Message, Response, Usage
 from .running import finish, run
 
-__all__ = ["KeyLease", "LLMClient"]
+__all__ = ["KeyLease", "LLMClient", "TextStream"]
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ class KeyLease:
 
     def __init__(self, lease: asynchronous.KeyLease) -> None:
         self._lease = lease
-        self.key_id, self.queued_s = lease.key_id, lease.queued_s
+        self.key_id, self.ticket, self.queued_s = lease.key_id, lease.ticket, lease.queued_s
         self.progress = lease.progress
 
     def __repr__(self) -> str:
@@ -44,6 +44,33 @@ class KeyLease:
         run(self._lease.cancel())
 
 
+class TextStream:
+    """`llm_fleet.client.TextStream`, blocking: iterate it inside its `with`."""
+
+    def __init__(self, stream: asynchronous.TextStream) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> TextStream:
+        return self
+
+    def __next__(self) -> str:
+        piece = run(_next(self._stream))
+        if piece is None:
+            raise StopIteration
+        return piece
+
+    @property
+    def response(self) -> Response:
+        """The whole answer; LLMFleetError before the text has been read to its end."""
+        return self._stream.response
+
+
+async def _next(stream: asynchronous.TextStream) -> str | None:
+    async for piece in stream:
+        return piece
+    return None
+
+
 class LLMClient:
     """`llm_fleet.LLMClient`, blocking: same arguments, same errors, any number of threads at once."""
 
@@ -64,12 +91,21 @@ class LLMClient:
 
         Closing the generator, or dropping it half-read, ends the call and settles what it produced.
         """
-        pieces = self._client.stream_complete(messages, **options)
+        with self.stream(messages, **options) as stream:
+            yield from stream
+
+    @contextmanager
+    def stream(self, messages: Sequence[Message], **options: Any) -> Iterator[TextStream]:
+        """The same as a block: `with client.stream(…) as stream:`, inside `for text in stream:`.
+
+        After the last piece `stream.response` is the whole answer. Leaving the block early ends the call.
+        """
+        stream = self._client.stream(messages, **options)
         try:
-            while (piece := self._run(_next(pieces))) is not None:
-                yield piece
+            self._run(stream.__aenter__())
+            yield TextStream(stream)
         finally:
-            finish(_end(pieces))
+            finish(stream.aclose())
 
     def count_tokens(self, messages: Sequence[Message], **options: Any) -> int:
         """The input tokens of such a call: the provider's own count, else an estimate."""
@@ -91,14 +127,3 @@ class LLMClient:
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         self._used()
         return run(coroutine)
-
-
-async def _next(pieces: AsyncGenerator[str, None]) -> str | None:
-    async for piece in pieces:
-        return piece
-    return None
-
-
-async def _end(pieces: AsyncGenerator[str, None]) -> None:
-    with suppress(RuntimeError):  # it is still being cancelled
-        await pieces.aclose()
