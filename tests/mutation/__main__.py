@@ -3,7 +3,7 @@
 Every comparison is flipped, every edge of an order moved, every statement dropped (see mutants.py). The
 tests of the scripts run in this process's forks on the mini Redis; the first that fails has noticed.
 Verdicts are kept in .mutation.jsonl: a run goes on where one stopped, and looks again at
-survivors when tests have changed. Survivors need a reason in tests/mutation/survivors.txt.
+files that have changed, and at survivors when tests have. Survivors need a reason in tests/mutation/survivors.txt.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Run:
         self.texts = dict(script_places(lua_folder()))
         self.mutants = chosen(self.texts, options)
         tests = digest(path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests").rglob("*.py")))
-        self.journal = Journal(None if options.tests else JOURNAL, digest(self.texts.values()), tests)
+        self.journal = Journal(None if options.tests else JOURNAL, self.texts, tests)
         self.verdicts: dict[Mutant, Verdict] = {}
         self.failing: list[str] = []
         self.started = time.monotonic()
@@ -87,7 +87,7 @@ class Run:
         self.verdicts = {mutant: known[mutant.name] for mutant in self.mutants if mutant.name in known}
         todo = [mutant for mutant in self.mutants if mutant not in self.verdicts]
         self.say(f"{len(self.mutants)} mutants, {len(todo)} to look at; first every test as it is ...")
-        failing = bench.get_to_know() if todo else []
+        failing = bench.get_to_know(self.options.workers) if todo else []
         self.failing = [] if self.options.ignore_failing else failing
         for name in failing:
             self.say(f"fails without any mutation: {name}")

@@ -29,23 +29,33 @@ def digest(texts: Iterable[str]) -> str:
 
 
 class Journal:
-    """The verdicts so far, one a line, so that a run can be taken up where it stopped; nowhere, without a path."""
+    """The verdicts so far, one a line, so that a run can be taken up where it stopped; nowhere, without a path.
 
-    def __init__(self, path: Path | None, lua: str, tests: str) -> None:
-        self._path, self._lua, self._tests = path, lua, tests
+    A mutant that was noticed counts as long as its own file is the same; that nobody noticed, for the same tests.
+    """
+
+    def __init__(self, path: Path | None, texts: Mapping[str, str], tests: str) -> None:
+        self._path, self._tests = path, tests
+        self._lua = {file: digest([text]) for file, text in texts.items()}
 
     def verdicts(self) -> dict[str, Verdict]:
-        """What still holds: of this Lua; and that nobody noticed, only for these tests."""
+        """What still holds."""
         found: dict[str, Verdict] = {}
         path = self._path
         lines = path.read_text(encoding="utf-8").splitlines() if path and path.exists() else []
         for row in map(json.loads, lines):
-            if row["lua"] == self._lua and (row["by"] or row["tests"] == self._tests):
+            file = row["name"].split(" | ")[0]
+            if row["lua"] == self._lua.get(file) and (row["by"] or row["tests"] == self._tests):
                 found[row["name"]] = Verdict(row["by"], row["seconds"], row["looked"])
         return found
 
     def note(self, mutant: Mutant, verdict: Verdict) -> None:
-        row: dict[str, Any] = {"lua": self._lua, "tests": self._tests, "name": mutant.name, "by": verdict.by}
+        row: dict[str, Any] = {
+            "lua": self._lua[mutant.file],
+            "tests": self._tests,
+            "name": mutant.name,
+            "by": verdict.by,
+        }
         row |= {"seconds": round(verdict.seconds, 2), "looked": verdict.looked}
         if self._path:
             with self._path.open("a", encoding="utf-8") as journal:
