@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_fleet.engine.values import Bucket, TenantLimits
+from llm_fleet.engine.values import Bucket, LaneLimits, TenantLimits
 from tests.closed_loops import Grant, Loops, Stream, streams
 from tests.oracle_stories import MODEST
 from tests.pool_rig import enqueue, mini_rig, pool_of, settle
@@ -128,6 +128,32 @@ def test_who_was_away_has_saved_nothing_up() -> None:
     backlog(loops, "y", [5])
     tokens = served(grants_of(loops, 500))
     assert abs(tokens["x"] - tokens["y"]) <= 2 * 5
+
+
+def test_who_was_kept_waiting_by_its_own_limit_has_saved_nothing_up() -> None:
+    """A tenant that waited for its only slot shares from when it is back, and does not catch up."""
+    bucket = Bucket("input_tokens", PER_MINUTE, burst_ms=CAPACITY, jitter_ms=0)
+    one_slot = TenantLimits("x", lane=LaneLimits("*", (), 1))
+    loops = Loops(mini_rig(pool_of(bucket, tenants=[one_slot]), "A", "B"), [])
+    loops.rig.enqueue("A", "held", tokens=(5, 0), tenant="x")
+    for tenant in "xy":
+        backlog(loops, tenant, [5])
+    assert served(grants_of(loops, 1_000))["x"] == 0
+    loops.outboxes["A"].append(settle("held"))
+    tokens = served(grants_of(loops, 500))
+    assert 200 <= tokens["x"] <= tokens["y"] + 2 * 5
+
+
+def test_what_a_call_used_beyond_its_estimate_delays_its_tenant() -> None:
+    """A tenant whose call used 500 times what was estimated lets others go first, though it came before them."""
+    limits = pool_of(Bucket("input_tokens", PER_MINUTE, jitter_ms=0, rule="at_start_adjust"), slots=2)
+    rig = mini_rig(limits)
+    rig.taken(
+        "A", *(enqueue(id, limits, tokens=(1, 0), tenant=id[0]) for id in ("x0", "y1", "y2", "x1", "y3"))
+    )
+    assert [grant[0] for grant in rig.taken("A", settle("y1", 1, 0)).grants] == ["y2"]
+    assert [grant[0] for grant in rig.taken("A", settle("x0", 500, 0)).grants] == ["y3"]
+    assert [grant[0] for grant in rig.taken("A", settle("y2", 1, 0)).grants] == ["x1"]
 
 
 def test_what_a_call_did_not_use_counts_for_its_tenant() -> None:
