@@ -131,15 +131,16 @@ def test_who_was_away_has_saved_nothing_up() -> None:
 
 
 def test_who_was_kept_waiting_by_its_own_limit_has_saved_nothing_up() -> None:
-    """A tenant that waited for its only slot shares from when it is back, and does not catch up."""
+    """A tenant that waited for its slots shares from when they are back, and does not catch up."""
     bucket = Bucket("input_tokens", PER_MINUTE, burst_ms=CAPACITY, jitter_ms=0)
-    one_slot = TenantLimits("x", lane=LaneLimits("*", (), 1))
-    loops = Loops(mini_rig(pool_of(bucket, tenants=[one_slot]), "A", "B"), [])
-    loops.rig.enqueue("A", "held", tokens=(5, 0), tenant="x")
+    slots = TenantLimits("x", lane=LaneLimits("*", (), 8))
+    loops = Loops(mini_rig(pool_of(bucket, tenants=[slots]), "A", "B"), [])
+    for at in range(8):
+        assert loops.rig.enqueue("A", f"held{at}", tokens=(5, 0), tenant="x")[0] == "g"
     for tenant in "xy":
         backlog(loops, tenant, [5])
     assert served(grants_of(loops, 1_000))["x"] == 0
-    loops.outboxes["A"].append(settle("held"))
+    loops.outboxes["A"] += [settle(f"held{at}") for at in range(8)]
     tokens = served(grants_of(loops, 500))
     assert 200 <= tokens["x"] <= tokens["y"] + 2 * 5
 
