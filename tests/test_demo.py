@@ -6,14 +6,20 @@ import json
 import os
 import signal
 import subprocess
+from asyncio import Event
+from io import StringIO
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 import redis
+from rich.console import Console
 
 from llm_fleet.cli.demo.report import percentile, results
 from llm_fleet.cli.demo.scenario import account_keys
+from llm_fleet.cli.demo.screen import view_of
 from llm_fleet.cli.demo.show import Kill, Scene
+from llm_fleet.cli.demo.tables import print_results
 from tests.commands import command_in_background
 from tests.waiting import eventually
 
@@ -80,21 +86,32 @@ def test_ctrl_c_ends_everything(redis_url):
 
 
 def page(accepted: int) -> dict[str, Any]:
-    permitted = {"from_first_to_last_accepted": 10.0}
     return {
-        "accepted": accepted,
         "rejected": 1,
+        "accepted": accepted,
+        "in_flight": 8,
         "peak_concurrency": 2,
         "max_concurrency": 8,
-        "used": {"requests": accepted},
-        "permitted": {"requests": permitted},
+        "used": {"requests": accepted, "input_tokens": 5, "output_tokens": 12},
+        "permitted": {
+            resource: {"from_first_to_last_accepted": most}
+            for resource, most in (("requests", 10.0), ("input_tokens", 15_500), ("output_tokens", 7_700))
+        },
     }
 
 
 def played(times: list[float], kill_at: float) -> Scene:
     """A scene whose provider accepted requests at `times`."""
     workers = [
-        SimpleNamespace(number=n, pid=n, is_killed=n == 2, served=1, errors=[], waits=[n / 10])
+        SimpleNamespace(
+            number=n,
+            pid=4_000_000 + n,
+            is_killed=n == 2,
+            served=1234,
+            errors=[],
+            waits=[n / 10],
+            done=Event(),
+        )
         for n in (1, 2)
     ]
     rows = [{"status": 200, "t": t, "fence": str(n)} for n, t in enumerate(times)]
@@ -123,6 +140,26 @@ def test_use_is_what_was_accepted_of_what_was_permitted():
     assert found["granted_twice"] == 0
     scene.books["requests"][1]["fence"] = "0"
     assert results(scene)["granted_twice"] == 1
+
+
+@pytest.mark.parametrize("width", [50, 80, 120])
+@pytest.mark.parametrize("screen", ["live", "results"])
+def test_nothing_is_cut_off_on_narrow_terminals(width, screen):
+    """Key ids, shares and states are whole, and no line is too long, in a long run of large processes too."""
+    scene, sheet = played([float(n) for n in range(1_234)], kill_at=600.0), StringIO()
+    for found in scene.books["accounts"].values():
+        found["permitted"]["requests"]["from_first_to_last_accepted"] = 1_250
+    console = Console(file=sheet, width=width)
+    if screen == "live":
+        console.print(view_of(scene, console))
+    else:
+        print_results(console, results(scene))
+    text, lines = sheet.getvalue(), sheet.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert "…" not in text
+    assert [key for key in account_keys().values() if key not in text] == []
+    assert [word for word in ("1,234/1,250", "1.2k/1.2k") if word in text] != []
+    assert any(line.startswith("2") and line.rstrip().endswith("killed") for line in lines)
 
 
 def test_percentiles_need_values():
