@@ -119,6 +119,7 @@ async def test_a_redis_that_freezes_is_not_waited_for(own_server, simulator, nam
         error = await ended(manager)
         assert isinstance(error, CoordinationError)
         assert "127.0.0.1" in str(error)
+        assert error.ticket
         server.thaw()
         await manager.get_client().complete(HELLO, timeout=10)
 

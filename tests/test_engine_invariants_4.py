@@ -114,7 +114,7 @@ def test_need_above_the_limit_is_refused_at_once_behind_a_head_too() -> None:
     rig = fake_rig(pool_of(Bucket("input_tokens", 600, jitter_ms=0)))
     rig.enqueue("A", "all", tokens=(600, 0))
     rig.enqueue("A", "head", tokens=(600, 0))
-    denied, reason, _, resource, _, need, _, limit, _ = rig.enqueue("A", "never", tokens=(601, 0))
+    denied, reason, _, resource, _, need, _, limit, *_ = rig.enqueue("A", "never", tokens=(601, 0))
     assert (denied, reason, int(resource), need, limit) == ("d", "too_large", 2, 601, 600)
 
 

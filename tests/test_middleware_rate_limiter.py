@@ -12,6 +12,7 @@ from llm_fleet.engine.values import Bucket, Need, Settlement
 from llm_fleet.errors import (
     KeyRefused,
     LeaseLost,
+    ManagerClosed,
     NeedTooLarge,
     NoUsableKey,
     PoolExhausted,
@@ -121,6 +122,28 @@ async def test_what_an_attempt_ends_with_names_its_ticket(redis_url, namespace, 
         tickets = [caught.value.ticket, response.ticket]
         assert [(await member.explain(ticket)).state for ticket in tickets] == ["settled", "settled"]
     assert len(set(tickets)) == 2
+
+
+@pytest.mark.parametrize("ended", ["timeout", "cancelled", "closed"])
+async def test_what_a_wait_ends_with_names_its_ticket(redis_url, namespace, ended):
+    """A denial, a cancellation and a manager that closes, as an attempt does."""
+    async with (
+        fleet(redis_url, namespace, limits(slots=1)) as holder,
+        fleet(redis_url, namespace, limits(slots=1)) as member,
+    ):
+        await holder.pool("p").enqueue(Need("*", 1, 1), timeout_s=1)
+        waiting = asyncio.create_task(chain(member, answer)(call(queue_timeout=0.5)))
+        await asyncio.sleep(0.2)
+        head = (await holder.status())["p"]["queues"][0]["head"]["ticket"]
+        if ended == "closed":
+            await member.close()
+        elif ended == "cancelled":
+            waiting.cancel()
+        with pytest.raises((QueueTimeout, ManagerClosed, asyncio.CancelledError)) as caught:
+            await waiting
+        await asyncio.sleep(0.1)
+        assert caught.value.ticket == head
+        assert (await holder.explain(head)).state == "cancelled"
 
 
 async def test_cancelling_frees_the_slot(redis_url, namespace):

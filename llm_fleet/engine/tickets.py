@@ -10,9 +10,10 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ..errors import LLMFleetError
 from ..store import Store
 from .inbound import Inbound
 from .keys import PoolKeys
@@ -66,12 +67,17 @@ class Desk:
         self._io.submit(lambda: self._join(waiter))
         try:
             outcome: Lease | Denial = await waiter.future
-        except asyncio.CancelledError:
+        except LLMFleetError as error:
+            error.ticket = waiter.ticket
+            raise
+        except asyncio.CancelledError as error:
+            error.ticket = waiter.ticket  # type: ignore[attr-defined]  # for Logging and CallTimeout
             self._io.submit(lambda: self.room.withdraw(waiter))
             waiter.return_unseen()
             raise
-        if isinstance(outcome, Lease):
-            outcome.queued_s = time.monotonic() - started
+        if isinstance(outcome, Denial):
+            return replace(outcome, ticket=waiter.ticket)
+        outcome.queued_s = time.monotonic() - started
         return outcome
 
     def new_ticket(self) -> str:

@@ -25,6 +25,7 @@ __all__ = ["WaitingRoom"]
 
 OUTAGE_LIMIT_S = 10.0
 ANSWER_GRACE_S = 0.4
+MAIL_GRACE_S = 0.2
 
 
 class WaitingRoom:
@@ -129,11 +130,15 @@ class WaitingRoom:
             outage = self._desk.steps.outage
             self._lose(waiter, outage.error if outage else None)
 
+    def _untold(self, waiter: Waiter) -> None:
+        if not waiter.is_done:
+            self.finish(waiter, Denial("timeout"))
+
     def _explained(self, waiter: Waiter, result: Sequence[Any]) -> None:
         if waiter.is_done:
             return
-        if len(result) < 3:
-            self.finish(waiter, Denial("timeout"))
+        if len(result) < 3:  # it ended before us: why is on its way, by mail
+            self._deadlines.add(time.monotonic() + MAIL_GRACE_S, self._untold, waiter)
             return
         self.finish(waiter, denial_of(result[2]))
 
