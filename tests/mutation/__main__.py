@@ -93,6 +93,8 @@ class Run:
             self.say(f"fails without any mutation: {name}")
         if self.failing:
             return
+        for mutant, verdict in self.verdicts.items():
+            bench.remember(mutant.file, verdict.by.split(" (")[0])
         for count, (mutant, verdict) in enumerate(bench.show(todo, self.options.workers), 1):
             self.verdicts[mutant] = verdict
             self.journal.note(mutant, verdict)

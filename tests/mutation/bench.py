@@ -14,7 +14,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -52,14 +52,13 @@ class Record:
 
     seconds: float
     places: set[Place]
-    looked: Counter[str] = field(default_factory=Counter)
+    looked: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     noticed: Counter[str] = field(default_factory=Counter)
 
     def price(self, file: str) -> float:
         """Seconds per mutant noticed, as far as one can tell."""
-        chance = (self.noticed[file] + 0.2 * self.noticed.total() / (1 + self.looked.total()) + 0.02) / (
-            self.looked[file] + 1
-        )
+        everywhere = self.noticed.total() / (1 + sum(self.looked.values()))
+        chance = (self.noticed[file] + everywhere + 0.02) / (self.looked[file] + 1)
         return (self.seconds + 0.002) / chance
 
 
@@ -130,13 +129,20 @@ class Bench:
         install(texts, texts, self._folder())
         for name in list(self._items)[first::step]:
             recorder.take()
-            started = time.perf_counter()
+            started = time.process_time()
             fails = _fails(self._items[name])
-            found[name] = fails, time.perf_counter() - started, recorder.take()
+            found[name] = fails, time.process_time() - started, recorder.take()
         say(pickle.dumps(found))
 
     def _folder(self) -> Path:
         return Path(self._base.name) / str(os.getpid())
+
+    def remember(self, file: str, by: str) -> None:
+        """An earlier run has seen this test notice a mutant of this file, or all tests miss one."""
+        for name, record in self.records.items():
+            record.looked[file] += 0.5 if name != by else 1
+        if by in self.records:
+            self.records[by].noticed[file] += 1
 
     # -- mutants ---------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 flip   a comparison says the opposite: `<` is `>=`, `==` is `~=`
 edge   an order's edge moves: `<` is `<=`, `>` is `>=`, and back
 drop   a statement is gone; a local stays, without its value. Declarations of functions are not
-       dropped, as each statement in them is; nor locals without a value.
+       dropped, as each statement in them is; nor locals without a value, or with nil.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ __all__ = ["KINDS", "Mutant", "counted", "join", "mutants_of", "script_places", 
 KINDS = ("flip", "edge", "drop")
 FLIPS = {"==": "~=", "~=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 EDGES = {"<": "<=", "<=": "<", ">": ">=", ">=": ">"}
+NOTHING = re.compile(r"=\s*nil(\s*,\s*nil)*")
 INCLUDE = re.compile(r"^ *--@include (lib/\w+)$", re.MULTILINE)
 
 
@@ -88,7 +89,9 @@ def _drops(file: str, source: str) -> Iterator[Mutant]:
     for statement in statements(source):
         start = statement.start
         if statement.kind == "local":
-            if statement.values_from is None:
+            if statement.values_from is None or NOTHING.fullmatch(
+                source[statement.values_from : statement.stop]
+            ):
                 continue
             start = statement.values_from
         if statement.kind != "function":

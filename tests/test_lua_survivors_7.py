@@ -1,0 +1,163 @@
+"""Keys without limits, leases that were never reported, lifetimes to the millisecond, versions from 0, what is learned."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from llm_fleet.engine.values import Bucket, PoolLimits
+from tests.pool_rig import Rig, beat, enqueue, mini_rig, pool_of, settle
+
+HOUR_MS = 3_600_000
+PLENTY = pool_of(Bucket("requests", 100_000, jitter_ms=0))
+
+
+def keys_used(rig: Rig, count: int, first: int = 0) -> Counter[str]:
+    """The keys of so many grants, one after the other."""
+    return Counter(rig.enqueue("A", f"A-{first + i}")[1] for i in range(count))
+
+
+def lasting(rig: Rig) -> int:
+    """Leases in flight."""
+    return int(rig.snapshot()["leases"])
+
+
+@pytest.mark.parametrize("limits", [pool_of(keys=3), pool_of(keys=3, slots=10)])
+def test_key_that_is_least_in_use_is_chosen(limits: PoolLimits) -> None:
+    """Without limits, or with slots alone, each key gets as many; what ended makes room on its own key."""
+    rig = mini_rig(limits, "A")
+    assert set(keys_used(rig, 9).values()) == {3}
+    ids = [f"A-{i}" for i in range(9)]
+    owners = {view: rig.call("pool_explain", view, "", rig.keys.mailboxes) for view in ids}
+    mine = [id for id, text in owners.items() if json.loads(text)["key"] == "k1"]
+    rig.taken("A", *(settle(id) for id in mine))
+    assert keys_used(rig, 2, first=9) == {"k1": 2}
+
+
+def test_lease_that_was_never_reported_ends_one_ttl_after_its_grant() -> None:
+    """Each lease of a silent process runs out by itself, to the millisecond, the first first."""
+    rig = mini_rig(PLENTY, "A", "B")
+    rig.enqueue("A", "A-1")
+    rig.advance(4_000)
+    rig.enqueue("A", "A-2")
+    seen = []
+    for ms in (5_000, 5_000, 999, 1, 3_999, 1):
+        rig.advance(ms)
+        rig.taken("B")
+        seen.append(lasting(rig))
+    assert seen == [2, 2, 2, 1, 1, 0]
+
+
+def test_reported_lease_ends_one_ttl_after_its_report() -> None:
+    """A heartbeat counts from its own time, for what it reports; what it leaves out counts from the grant."""
+    rig = mini_rig(PLENTY, "A", "B")
+    rig.taken("A", enqueue("A-1", PLENTY), enqueue("A-2", PLENTY))
+    rig.advance(3_000)
+    rig.taken("A", beat(("A-1", 0)))
+    seen = []
+    for ms in (5_000, 5_000, 1_999, 1, 2_999, 1):
+        rig.advance(ms)
+        rig.taken("B")
+        seen.append(lasting(rig))
+    assert seen == [2, 2, 2, 1, 1, 0]
+
+
+def test_leases_that_end_in_time_leave_the_others_alone() -> None:
+    """When a process settles its first lease, the second still runs out one TTL after its own grant."""
+    rig = mini_rig(PLENTY, "A", "B")
+    rig.enqueue("A", "A-1")
+    rig.advance(2_000)
+    rig.enqueue("A", "A-2")
+    rig.taken("A", settle("A-1"))
+    for ms in (5_000, 5_000, 4_999):
+        rig.advance(ms)
+        rig.taken("B")
+        assert lasting(rig) == 1
+    rig.advance(1)
+    rig.taken("B")
+    assert lasting(rig) == 0
+
+
+def test_lifetimes_are_renewed_once_a_second() -> None:
+    """A second after the last time every key gets its whole lifetime again: 30 days for limits, an hour for tickets."""
+    rig = mini_rig(PLENTY, "A")
+    rig.enqueue("A", "A-1")
+    pool, tickets, index, expiries, *_ = rig.keys.all()
+    rig.advance(999)
+    rig.taken("A")
+    late = {name: rig.lifetimes()[name] for name in (tickets, index, expiries)}
+    assert set(late.values()) == {HOUR_MS - 999}
+    rig.advance(1)
+    rig.taken("A")
+    assert {rig.lifetimes()[name] for name in (tickets, index, expiries)} == {HOUR_MS}
+    assert rig.lifetimes()[pool] == 30 * 24 * HOUR_MS
+
+
+def test_version_0_is_a_version() -> None:
+    """It replaces what has no version though that was superseded once, and nothing without one replaces it."""
+    first, second = (pool_of(Bucket("requests", amount)) for amount in (10, 20))
+    rig = mini_rig(first, "A")
+    assert rig.register("A", second)[4] == ["d0", "applied"]
+    assert rig.register("A", first)[4] == ["d0", "kept"]
+    assert rig.register("A", replace(first, version=0))[4] == ["d0", "applied"]
+    assert rig.register("A", pool_of(Bucket("requests", 30)))[4] == ["d0", "kept"]
+    assert rig.register("A", replace(second, version=0))[4] == ["d0", "kept"]
+
+
+def test_fences_go_on_after_lost_writes() -> None:
+    """A survivor that knows a fence brings it along, also when it holds no lease: the next grant's is above it."""
+    rig = mini_rig(PLENTY, "A")
+    for i in range(5):
+        rig.enqueue("A", f"A-{i}")
+    rig.client.flushall()
+    rig.register("A", PLENTY)
+    rig.advance(1_000)
+    assert rig.enqueue("A", "A-9")[2] == 6
+
+
+def learned(rig: Rig) -> dict[str, list[int]]:
+    """What is known of reserved and used amounts in the lane, by resource."""
+    stored = rig.client.hget(rig.keys.all()[0], "ratio|*")
+    return dict(json.loads(stored)) if stored else {}
+
+
+def live(rig: Rig, count: int, used: tuple[int, int]) -> None:
+    """So many leases, settled with this usage."""
+    limits = rig.members["A"].limits
+    for first in range(0, count, 50):
+        ids = [f"A-{rig.steps}{first + i:04}" for i in range(min(50, count - first))]
+        rig.taken("A", *(enqueue(id, limits, tokens=(100, 200)) for id in ids))
+        rig.taken("A", *(settle(id, *used) for id in ids))
+
+
+def test_what_is_reserved_and_used_is_learned_where_it_can_differ() -> None:
+    """Of adjusted and produced resources the sums are kept; of what is charged at the start there is nothing to learn."""
+    limits = pool_of(
+        Bucket("requests", 100_000, jitter_ms=0),
+        Bucket("input_tokens", 10**7, rule="at_start_adjust"),
+        Bucket("output_tokens", 10**7, rule="as_produced"),
+    )
+    rig = mini_rig(limits, "A")
+    live(rig, 10, (80, 50))
+    assert learned(rig) == {"2": [10, 1_000, 800], "3": [10, 2_000, 500]}
+    rig.taken("A", enqueue("lost", limits, tokens=(100, 200)))
+    rig.taken("A", settle("lost"))
+    assert learned(rig)["2"] == [10, 1_000, 800]
+
+
+def test_what_is_learned_is_halved_so_that_new_leases_count() -> None:
+    """At 256 samples all sums are halved."""
+    rig = mini_rig(pool_of(Bucket("input_tokens", 10**8, rule="at_start_adjust")), "A")
+    seen = []
+    for _ in range(20):
+        live(rig, 50, (80, 50))
+        seen.append(learned(rig)["2"][0])
+    assert max(seen) < 256
+    assert any(late < early for early, late in itertools.pairwise(seen))
+    assert min(seen[5:]) >= 128
+    samples, reserved, actual = learned(rig)["2"]
+    assert (reserved, actual) == (samples * 100, samples * 80)
