@@ -74,6 +74,10 @@ class MiniRedis:
         names = self._box["take_pushed"]()
         return names.split("\n") if names else []
 
+    def work(self) -> int:
+        """How many commands and arguments there were since the last call: what Redis has to do, more or less."""
+        return int(self._box["take_work"]())
+
     # -- commands ------------------------------------------------------------------------------
 
     def execute_command(self, name: str, *arguments: Value) -> Any:

@@ -1,10 +1,12 @@
 -- The commands that lua/*.lua use, as Redis answers a script. Takes the sorted set; returns
--- {call, begin, pushed}. `begin(us)` sets the time of the next commands; `pushed` are the lists that grew.
+-- {call, ask, begin, pushed, take_work}. `begin(us)` sets the time of the next commands; `pushed` are the lists
+-- that grew, and the work is how many commands and arguments there were.
 
 local sorted = ...
 local values, kinds, expires = {}, {}, {}      -- key -> value; "hash", "list" or "zset"; ms
 local now_us = 0
 local pushed = {}
+local work = 0                                 -- commands and their arguments
 local WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 
 local function drop(key)
@@ -521,6 +523,7 @@ local function run(found, name, ...)
         error("ERR Unknown Redis command called from script: " .. tostring(name), 0)
     end
     local count, arity = select("#", ...), ARITY[name]
+    work = work + 1 + count
     if count < arity[1] or count > (arity[2] or count) then
         error("ERR wrong number of arguments for '" .. string.lower(name) .. "' command", 0)
     end
@@ -547,4 +550,9 @@ return {
         now_us = us
     end,
     pushed = pushed,
+    take_work = function()
+        local done = work
+        work = 0
+        return done
+    end,
 }

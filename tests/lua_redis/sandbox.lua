@@ -1,5 +1,5 @@
 -- Runs scripts as Redis does: KEYS, ARGV and the plain dialect, nothing else. Takes the commands and cjson;
--- returns {load, run, ask, take_pushed, redis}.
+-- returns {load, run, ask, take_pushed, take_work, redis}.
 
 local commands, cjson = ...
 local redis = {
@@ -80,4 +80,4 @@ local function take_pushed()
     return text
 end
 
-return { load = load, run = run, ask = ask, take_pushed = take_pushed, redis = redis }
+return { load = load, run = run, ask = ask, take_pushed = take_pushed, take_work = commands.take_work, redis = redis }
