@@ -258,6 +258,13 @@ class Rig:
         """The state of every key, as a replica might have had it."""
         return {name: self.timed(lambda name=name: self.client.dump(name)) for name in self.every_key()}
 
+    def contents(self) -> dict[str, Any]:
+        """What every key holds: unlike its dump, the same however the server has laid it out."""
+        readers = {"hash": self.client.hgetall, "list": lambda name: self.client.lrange(name, 0, -1)}
+        readers["zset"] = lambda name: self.client.zrange(name, 0, -1, withscores=True)
+        kinds = {name: self.timed(lambda name=name: self.client.type(name)) for name in self.every_key()}
+        return {name: self.timed(lambda name=name: readers[kinds[name]](name)) for name in kinds}
+
     def restore(self, state: dict[str, bytes]) -> None:
         """Put an older state back: all writes since are lost."""
         self.timed(self.client.flushall)

@@ -105,31 +105,31 @@ def test_unknown_key_set_is_answered_register_and_changes_nothing(rig: Rig) -> N
     """An enqueue for a key set that the pool does not know is answered `register`, and nothing happens."""
     rig.register("A", SLOW)
     rig.enqueue("A", "lease")
-    before = {name: rig.client.dump(name) for name in rig.every_key()}
+    before = rig.contents()
     unknown = pool_of(per_day(5), keys=3)
     assert rig.step("A", settle("lease"), enqueue("t", unknown)) is None
-    assert {name: rig.client.dump(name) for name in rig.every_key()} == before
+    assert rig.contents() == before
 
 
 @pytest.mark.parametrize("epoch", ["", "another"])
 def test_another_epoch_is_answered_register_and_changes_nothing(rig: Rig, epoch: str) -> None:
     """A call with another epoch, or of a process that nobody knows, is answered `register`."""
     rig.register("A", SLOW)
-    before = {name: rig.client.dump(name) for name in rig.every_key()}
+    before = rig.contents()
     rig.members["A"].known.epoch = epoch
     rig.members["stranger"] = rig.members["A"]
     assert rig.step("A", enqueue("t", SLOW)) is None
     assert rig.step("stranger", enqueue("t", SLOW)) is None
-    assert {name: rig.client.dump(name) for name in rig.every_key()} == before
+    assert rig.contents() == before
 
 
 def test_more_than_128_operations_are_an_error_that_changes_nothing(rig: Rig) -> None:
     """129 operations are the caller's mistake: an error, and nothing has changed."""
     rig.register("A", SLOW)
-    before = {name: rig.client.dump(name) for name in rig.every_key()}
+    before = rig.contents()
     with pytest.raises(redis.ResponseError, match="128"):
         rig.step("A", *(enqueue(f"t{i}", SLOW) for i in range(129)))
-    assert {name: rig.client.dump(name) for name in rig.every_key()} == before
+    assert rig.contents() == before
 
 
 def test_queue_never_holds_more_than_max_queued(rig: Rig) -> None:

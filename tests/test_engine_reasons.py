@@ -183,6 +183,6 @@ def test_asking_changes_nothing(ticket, keys):
     """Every key of the pool is as it was, and so is its time to live."""
     rig = rig_with(60, REQUESTS, keys=keys)
     rig.advance(400)
-    before = rig.dump(), rig.lifetimes()
+    before = rig.contents(), rig.lifetimes()
     explain(rig, ticket)
-    assert (rig.dump(), rig.lifetimes()) == before
+    assert (rig.contents(), rig.lifetimes()) == before
