@@ -53,6 +53,7 @@ class Crew:
         self._step(process, wires)
         if chance.random() < 0.5:
             self.rig.advance(chance.choice((1, 100, 700, 1_500)))
+            self._step("B" if process == "A" else "A", [])  # who stays away for 3 s loses its tickets
 
     def rest(self) -> None:
         """End everything, and let the last leases run out."""
