@@ -109,6 +109,20 @@ def test_every_key_of_a_crowd_is_used_before_anybody_waits() -> None:
     assert [wake[2] for wake in rig.taken("A").wakes] == [1_000]
 
 
+@pytest.mark.parametrize("at_once", [1, 128])
+def test_keys_without_a_free_slot_hide_none_that_has_one(at_once: int) -> None:
+    """With 200 keys of one slot each, however many of them are taken, the next ticket finds one that is not."""
+    limits = pool_of(Bucket("requests", 100_000, jitter_ms=0), Bucket("tokens", 10**9), keys=200, slots=1)
+    rig = mini_rig(limits)
+    tickets = [f"A-{number:x}" for number in range(1, 201)]
+    for first in range(0, 200, at_once):
+        asked = tickets[first : first + at_once]
+        results = rig.taken("A", *(enqueue(id, limits, tokens=(10, 10)) for id in asked)).results
+        assert {result[0] for result in results} == {"g"}
+    assert rig.enqueue("A", "A-c9", tokens=(10, 10)) == ["q"]
+    assert len(rig.taken("A", settle("A-5", 10, 10)).grants) == 1
+
+
 def test_preferred_key_of_a_crowd_is_taken_while_it_is_free() -> None:
     """A conversation stays on its key, among however many, and leaves it only where it would have to wait."""
     limits = pool_of(Bucket("requests", 120, burst_ms=1_000, jitter_ms=0), keys=30)

@@ -1,6 +1,6 @@
 -- lib/crowd: the choice of a key among many (more than lib/keysets' FEW), at a cost that does not grow with
--- their number (ENGINE.md §4). Two are met by chance; only when none of them is free, the index is walked, in
--- the order of the earliest moment at which a key can have what is needed.
+-- their number (ENGINE.md §4). Where nothing waits two are met by chance; when none of them is free, the index is
+-- walked, in the order of the earliest moment at which a key can have what is needed.
 
 local SAMPLES = 2              -- the better of two is nearly as good as the best of all
 
@@ -42,21 +42,27 @@ local function changed(crowd)
     return choices_at(crowd, names)
 end
 
+-- The best of all: none of those that were met is free, or something waits already.
+local function search(crowd, ticket, best)
+    crowd.changed = crowd.changed or changed(crowd)
+    best = best_of(crowd.changed, ticket, best)
+    local any = best and best.choice or at_of(crowd, "z|*|0", 1) and choice_at(crowd, "z|*|0", 1)
+    if not any or not crowd.is_uniform then
+        return choose_among(ticket, choices_of(ticket.queue))
+    end
+    local prefix, added = list_for(crowd, ticket, any)
+    best = walk(crowd, ticket, best or { wait = NEVER, room = -NEVER }, prefix, added, false)
+    best = best.wait == 0 and best or walk(crowd, ticket, best, prefix, added, true)
+    return best.choice and not best.refusal and best or choose_among(ticket, choices_of(ticket.queue))
+end
+
 local function choose_in_crowd(crowd, ticket)
     local best = ticket.key ~= "" and best_of(choices_at(crowd, { "@" .. ticket.key }), ticket, nil) or nil
     if best and best.wait == 0 then
         return best
+    elseif not pool.queues[ticket.queue] then
+        crowd.met = crowd.met or meet(crowd)
+        best = best_of(crowd.met, ticket, best)
     end
-    crowd.met = crowd.met or meet(crowd)
-    best = best_of(crowd.met, ticket, best)
-    if best and best.wait == 0 then
-        return best
-    elseif not best or best.refusal or not crowd.is_uniform then
-        return choose_among(ticket, choices_of(ticket.queue))
-    end
-    crowd.changed = crowd.changed or changed(crowd)
-    best = best_of(crowd.changed, ticket, best)
-    local prefix, added = list_for(crowd, ticket, best.choice)
-    best = walk(crowd, ticket, best, prefix, added, false)
-    return best.wait == 0 and best or walk(crowd, ticket, best, prefix, added, true)
+    return best and best.wait == 0 and best or search(crowd, ticket, best)
 end

@@ -5,7 +5,7 @@
 -- the domain ends, far off while all its slots are taken.
 
 local NO_SLOT = 9999999999999
-local NEARLY_FULL = 7 / 8
+local NEARLY_FULL, MANY = 7 / 8, 16    -- of a capacity that holds many units
 
 -- The members of a record whose buckets had these levels and holds at a time: [pause, at, level, held...].
 local function members_of(field, shapes, state, in_flight)
@@ -14,9 +14,8 @@ local function members_of(field, shapes, state, in_flight)
     for i = 1, #shapes do
         local shape, available = shapes[i], state[2 * i + 1] - state[2 * i + 2]
         local ticks = math.floor(state[2] / shape.tick) - math.floor(available / shape.rate)
-        if available >= shape.capacity * NEARLY_FULL then
-            ticks = 0
-        end
+        local full = shape.capacity >= MANY * shape.unit and shape.capacity * NEARLY_FULL or shape.capacity
+        ticks = available < full and ticks or 0
         members[i] = string.format("z|%s|%d|%013d|%s", lane, shape.kind % 100, math.max(0, ticks * shape.tick), domain)
     end
     if lane == "*" then
