@@ -9,7 +9,7 @@
 -- ARGV[1]  process     id of the caller
 -- ARGV[2]  epoch       random, for a pool that is new or lost its state
 -- ARGV[4]  offer       JSON: known_epoch, known_fence, is_lost, ttl_ms, version, source, force,
---                      order, domains, keys, keyset, keyset_keys, info, leases: lib/registry, lib/recovery
+--                      order, digest, domains, keys, keyset, keyset_keys, info, leases: lib/registry, lib/recovery
 --
 -- returns      {"ok", epoch, fence, now, {domain, "applied" | "same" | "kept", ...}}
 --
@@ -45,6 +45,7 @@ local offer = cjson.decode(ARGV[4])
 local exists = open_pool(ARGV[1], {})
 --@include lib/tenants
 --@include lib/registry
+--@include lib/offers
 --@include lib/enlisting
 --@include lib/recovery
 --@include lib/tags
@@ -62,21 +63,11 @@ local is_survivor = lost ~= nil or (offer.known_epoch ~= "" and offer.known_epoc
 pool.fence = math.max(pool.fence, offer.known_fence)
 rotate_ended()
 
-apply_order(offer)
-local outcome, has_moved, has_applied = {}, false, false
-for _, domain in ipairs(offer.domains) do
-    outcome[#outcome + 1] = domain[1]
-    outcome[#outcome + 1] = apply_domain(offer, domain, is_survivor)
-    has_applied = has_applied or outcome[#outcome] == "applied"
-    touch_tenants(domain[1])
-end
-for _, key in ipairs(offer.keys) do
-    has_moved = apply_key(offer, key[1], key[2]) or has_moved
-end
-if has_moved or (has_applied and pool.has_crowd == 1) then
+local outcome, seen = apply_offer(offer, is_survivor)
+if seen.moved or (seen.applied and pool.has_crowd == 1) then
     rejoin_keysets()
 end
-if has_applied or not keys_of(offer.keyset) then
+if seen.applied or not keys_of(offer.keyset) then
     write_keyset(offer.keyset, offer.keyset_keys)
 end
 if processes[pool.caller] and processes[pool.caller][3] > 0 then

@@ -73,21 +73,28 @@ def _info(limits: PoolLimits) -> str:
     )
 
 
+def _config_wire(limits: PoolLimits) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "version": -1 if limits.version is None else limits.version,
+        "source": limits.source,
+        "domains": [_domain_wire(domain) for domain in limits.every_domain],
+        "order": _order_wire(limits),
+        "keys": [[key, list(domains)] for key, domains in limits.keys],
+    }
+    return {**config, "digest": _short_hash(json.dumps(config))}
+
+
 def offer(limits: PoolLimits, known: Known, ttl_s: float, leases: Iterable[Lease]) -> str:
     """ARGV[4] of pool_register."""
     keyset = keyset_hash(limits)
     return json.dumps(
         {
+            **_config_wire(limits),
             "known_epoch": known.epoch,
             "known_fence": known.fence,
             "is_lost": known.is_lost,
             "ttl_ms": int(ttl_s * 1000),
-            "version": -1 if limits.version is None else limits.version,
-            "source": limits.source,
             "force": limits.force,
-            "domains": [_domain_wire(domain) for domain in limits.every_domain],
-            "order": _order_wire(limits),
-            "keys": [[key, list(domains)] for key, domains in limits.keys],
             "keyset": keyset,
             "keyset_keys": limits.key_ids,
             "info": _info(limits),

@@ -5,6 +5,7 @@
 --   key|<key id>      [version or -1, "domain|domain", source, [superseded]]
 --   order             tenants and the aging time: lib/tenants
 --   info|<process>    what the process says of itself
+--   accepted          digest of the last offer that is in force as a whole: lib/offers
 -- Invariant: an old process cannot roll back what a newer configuration has set.
 
 local REMEMBERED = 32
@@ -66,16 +67,16 @@ local function apply_domain(offer, domain, is_lost)
     return "applied"
 end
 
--- Which domains a key belongs to; true when that changed.
+-- Which domains a key belongs to. Answers as apply_domain does.
 local function apply_key(offer, key, domains)
     local hash = table.concat(domains, "|")
     local stored = read_json(redis.call("HGET", KEYS[1], "key|" .. key), nil)
     if not adopts(stored, offer, hash) then
-        return false
+        return stored[2] == hash and "same" or "kept"
     end
     redis.call("HSET", KEYS[1], "key|" .. key, string.format('[%d,"%s","%s",%s]', offer.version, hash, offer.source,
         superseding(stored, hash)))
-    return true
+    return "applied"
 end
 
 local function stored_order()
@@ -86,11 +87,13 @@ end
 -- The order of tenants that is offered: [hash, aging ms, {tenant: weight}, {tenant: 1 where it has limits}].
 local function apply_order(offer)
     local hash, aging, weights, limited = unpack(offer.order)
-    if not adopts(stored_order(), offer, hash) then
-        return
+    local stored = stored_order()
+    if not adopts(stored, offer, hash) then
+        return stored[2] == hash and "same" or "kept"
     end
-    pool.order = string.format('[%d,"%s","%s",%s,%d,%s,%s]', offer.version, hash, offer.source,
-        superseding(stored_order(), hash), aging, cjson.encode(weights), cjson.encode(limited))
+    pool.order = string.format('[%d,"%s","%s",%s,%d,%s,%s]', offer.version, hash, offer.source, superseding(stored, hash),
+        aging, cjson.encode(weights), cjson.encode(limited))
     pool.tenancy = nil
     redis.call("HSET", KEYS[1], "order", pool.order)
+    return "applied"
 end
