@@ -73,22 +73,17 @@ def test_ended_ticket_tells_how(end: list[Any], state: str) -> None:
     assert explain(rig, "A-2") == {"state": "unknown"}
 
 
+ASKED: dict[str, Any] = {"tokens": (5, 6), "band": "batch", "tenant": "t", "tag": "x", "wait_ms": 60_000}
+
+
 def test_waiting_ticket_tells_of_itself_and_its_keys() -> None:
     """Its band, tenant, tokens, tag and deadline, its keys, and how many of them are out of service."""
     limits = pool_of(slots=1, keys=4)
     rig = mini_rig(limits, "A")
     rig.taken("A", *(enqueue(f"A-{i}", limits) for i in range(4)))
-    rig.switch("k0", "pause")
-    rig.switch("k1", "pause", 1_000)
-    rig.switch("k2", "pause", 1_001)
-    options: dict[str, Any] = {
-        "tokens": (5, 6),
-        "band": "batch",
-        "tenant": "t",
-        "tag": "x",
-        "wait_ms": 60_000,
-    }
-    rig.taken("A", enqueue("A-9", limits, **options))
+    for key, pause_ms in (("k0", 0), ("k1", 1_000), ("k2", 1_001)):
+        rig.switch(key, "pause", pause_ms)
+    rig.taken("A", enqueue("A-9", limits, **ASKED))
     rig.advance(1_000)
     said = explain(rig, "A-9")
     wanted = {
@@ -100,14 +95,9 @@ def test_waiting_ticket_tells_of_itself_and_its_keys() -> None:
         "input": 5,
         "output": 6,
     }
-    wanted |= {
-        "predicted": 6,
-        "waited_ms": 1_000,
-        "deadline_ms": 59_000,
-        "keys": ["k0", "k1", "k2", "k3"],
-        "outages": 2,
-    }
+    wanted |= {"predicted": 6, "waited_ms": 1_000, "deadline_ms": 59_000, "outages": 2}
     assert {name: said[name] for name in wanted} == wanted
+    assert said["keys"] == ["k0", "k1", "k2", "k3"]
     assert "silence" not in said
 
 
