@@ -54,6 +54,7 @@ def test_crowd_is_more_than_eight_accounts() -> None:
 
 
 @pytest.mark.parametrize("lanes", [
+        (LaneLimits("*", (MINUTE,)), LaneLimits("huge", (Bucket("tokens", 100),))),
     (LaneLimits("*", (MINUTE,)),),
     (LaneLimits("*", (MINUTE,)), LaneLimits("big", (Bucket("tokens", 101),))),
     (LaneLimits("*", (MINUTE,), 1), LaneLimits("big", (Bucket("tokens", 100),))),

@@ -26,7 +26,10 @@ def lasting(rig: Rig) -> int:
     return int(rig.snapshot()["leases"])
 
 
-@pytest.mark.parametrize("limits", [pool_of(keys=3), pool_of(keys=3, slots=10)])
+@pytest.mark.parametrize(
+    "limits",
+    [pool_of(keys=3), pool_of(keys=3, slots=10), pool_of(Bucket("tokens", 10**7), keys=3, slots=10)],
+)
 def test_key_that_is_least_in_use_is_chosen(limits: PoolLimits) -> None:
     """Without limits, or with slots alone, each key gets as many; what ended makes room on its own key."""
     rig = mini_rig(limits, "A")
@@ -160,3 +163,74 @@ def test_what_is_learned_is_halved_so_that_new_leases_count() -> None:
     assert any(late < early for early, late in itertools.pairwise(seen))
     samples, reserved, actual = learned(rig)["2"]
     assert (reserved, actual) == (samples * 100, samples * 80)
+
+
+def test_once_enough_is_known_every_fourth_lease_teaches() -> None:
+    """The first fifty all teach, after that those whose fence is a multiple of four."""
+    rig = mini_rig(pool_of(Bucket("input_tokens", 10**8, rule="at_start_adjust")), "A")
+    live(rig, 50, (80, 50))
+    assert learned(rig)["2"][0] == 50
+    live(rig, 50, (80, 50))
+    assert learned(rig)["2"][0] == 50 + len(range(52, 101, 4))
+
+
+def test_key_is_moved_by_newer_configurations_only() -> None:
+    """An older version cannot say that a key belongs to another account, a newer one can."""
+    limits = replace(pool_of(Bucket("requests", 60), keys=2), version=5)
+    elsewhere = replace(limits, keys=(("k0", ("d1",)), ("k1", ("d1",))))
+    rig = mini_rig(limits, "A")
+    seen = []
+    for version in (4, 5, 6):
+        rig.register("B", replace(elsewhere, version=version))
+        seen.append(rig.snapshot()["keys"]["k0"]["domains"])
+    assert seen == [["d0"], ["d0"], ["d1"]]
+
+
+def test_lost_writes_make_a_new_epoch() -> None:
+    """Who reports a lost lease gets another epoch, and everybody else has to register."""
+    rig = mini_rig(PLENTY, "A", "B")
+    before = rig.snapshot()["epoch"]
+    rig.register("A", PLENTY, is_lost=True)
+    assert rig.snapshot()["epoch"] != before
+    assert rig.step("B") is None
+    rig.register("B", PLENTY)
+    assert rig.bucket()["level"] == 0
+
+
+def test_cancelled_ticket_counts_higher_bands_before_it() -> None:
+    """Its position is after all of higher bands and the earlier ones of its own flow, of all processes."""
+    limits = pool_of(slots=1)
+    rig = mini_rig(limits, "A", "B")
+    rig.enqueue("A", "A-1")
+    for process, band in (
+        ("A", "interactive"),
+        ("B", "normal"),
+        ("B", "interactive"),
+        ("A", "batch"),
+        ("B", "batch"),
+    ):
+        rig.taken(process, enqueue(f"{process}-{band}", limits, band=band))
+    rig.enqueue("A", "A-2")
+    assert rig.taken("A", ["c", "A-2"]).result[2][-1] == 3
+    assert rig.taken("B", ["c", "B-batch"]).result[2][-1] == 4
+
+
+def test_process_that_calls_again_takes_only_itself_out_of_the_parked() -> None:
+    """Of two silent processes the one that calls is served again, the other stays out of the order."""
+    limits = pool_of(Bucket("requests", 60_000, jitter_ms=0), slots=3)
+    rig = mini_rig(limits, "A", "B", "C")
+    rig.taken("A", *(enqueue(f"A-{i}", limits) for i in range(3)))
+    for i in range(2):
+        rig.enqueue("B", f"B-{i}")
+        rig.enqueue("C", f"C-{i}")
+    rig.advance(1)
+    rig.taken("A", settle("A-0"), settle("A-1"))
+    rig.advance(300)
+    rig.taken("A", beat(("A-2", 0)))
+    states = {name: process["state"] for name, process in rig.snapshot()["processes"].items()}
+    assert states["B"] > 0 < states["C"]
+    if rig.step("B") is None:
+        rig.register("B", limits)
+    states = {name: process["state"] for name, process in rig.snapshot()["processes"].items()}
+    assert states["B"] == 0 < states["C"]
+    assert json.loads(rig.client.hget(rig.keys.all()[0], "parked")) == ["C"]

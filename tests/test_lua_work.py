@@ -58,8 +58,16 @@ def test_grant_is_flat_in_the_keys(keys: int) -> None:
 def test_wait_is_flat_in_the_keys(keys: int) -> None:
     """A ticket that has to wait for one of 600 keys asks for little more than one of eight: an index is walked."""
     few, many = (work_of(rig, *asks(limits, 30)) for rig, limits in (emptied(8), emptied(keys)))
-    assert sum(many) <= 1.7 * sum(few)
-    assert max(many) <= 120
+    assert sum(many) <= 2 * sum(few)
+    assert max(many) <= 160
+
+
+def test_life_asks_for_little() -> None:
+    """A grant among four keys asks for some forty words, and a settle for some fifty."""
+    limits = limits_of(4, 60_000)
+    rig = mini_rig(limits, "A")
+    assert sum(work_of(rig, *asks(limits, 30))) <= 30 * 41
+    assert sum(work_of(rig, *([settle(f"A-{i}", 1, 1)] for i in range(30)))) <= 30 * 50
 
 
 def test_preferred_key_is_found_by_its_name() -> None:
