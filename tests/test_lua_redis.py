@@ -111,6 +111,7 @@ SPOILT = st.tuples(JSON, st.integers(0, 30), st.sampled_from(("", "]", "}", ",",
 @settings(MODEST, max_examples=300)
 @given(text=st.one_of(JSON.map(lambda value: json.dumps(value, ensure_ascii=False)), SPOILT))
 @example(text="")
+@example(text='[{, "a": 1}]')
 @example(text='"\\ud83d\\ude00 \\/ \\u00e9"')
 def test_mini_redis_reads_and_writes_json_as_cjson(client: Any, text: str) -> None:
     """What cjson decodes and encodes again is the same text; what it refuses is refused."""

@@ -11,6 +11,7 @@ from tests.lua_ledger import Crew
 
 SEEDS = range(12)
 LASTING = {
+    "accepted",
     "buckets", "config", "info", "key", "keyset", "limits", "meta", "order", "output", "outputs", "process",
     "queues", "ratio", "parked", "outages",
 }  # fmt: skip

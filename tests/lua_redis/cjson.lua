@@ -89,7 +89,10 @@ local function object_at(text, at)
         return object, at + 1
     end
     while true do
-        at = find(text, '"', at, true) or fail(text, #text)
+        at = find(text, "%S", at) or fail(text, #text)
+        if byte(text, at) ~= 34 then
+            fail(text, at)
+        end
         local name
         name, at = value_at(text, at)
         local _, colon = find(text, "^%s*:", at)
