@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from llm_fleet.engine.values import Bucket, PoolLimits
+from tests.lua_library import Library
 from tests.pool_rig import Rig, beat, enqueue, mini_rig, pool_of, settle
 
 HOUR_MS = 3_600_000
@@ -234,3 +235,14 @@ def test_process_that_calls_again_takes_only_itself_out_of_the_parked() -> None:
     states = {name: process["state"] for name, process in rig.snapshot()["processes"].items()}
     assert states["B"] == 0 < states["C"]
     assert json.loads(rig.client.hget(rig.keys.all()[0], "parked")) == ["C"]
+    if rig.step("C") is None:
+        rig.register("C", limits)
+    assert rig.client.hget(rig.keys.all()[0], "parked") == "[]"
+
+
+def test_bucket_that_holds_just_one_request_is_not_spaced() -> None:
+    """Where jitter leaves room for exactly one request, it costs one; where it leaves less, requests are spaced."""
+    library = Library("bucket", "limit")
+    define, limit = library["define"], library.table
+    assert define(limit([1, 2, 60_000, 30_500, 500, 0])) == (2, 60_000, 60_000, 2)
+    assert define(limit([1, 2, 60_000, 30_499, 500, 0])) == (2, 61_000, 61_000, 2)
