@@ -90,7 +90,9 @@ def test_command_tells_what_tests_notice() -> None:
         "--tests",
         "tests/test_lua_clock.py",
     ]
-    done = subprocess.run([*command, "--json"], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [*command, "--edges", "--json"], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode in (0, 1), done.stderr
     said = json.loads(done.stdout)
     survivors = {(row["kind"], row["was"]) for row in said["survivors"]}

@@ -1,7 +1,7 @@
 """Mutates lua/, one change at a time, and tells which changes no test notices: `./dev mutate`.
 
-Every comparison is flipped, every edge of an order moved, every statement dropped (see mutants.py). The
-tests of the scripts run in this process's forks on the mini Redis; the first that fails has noticed.
+Every comparison is flipped and every statement dropped, with --edges also every edge of an order moved
+(see mutants.py). The tests of the scripts run in forks of this process on the mini Redis, until one fails.
 Verdicts are kept in .mutation.jsonl: a run goes on where one stopped, and looks again at
 files that have changed, and at survivors when tests have. Survivors need a reason in tests/mutation/survivors.txt.
 """
@@ -62,7 +62,8 @@ def chosen(texts: dict[str, str], options: argparse.Namespace) -> list[Mutant]:
     unknown = only - set(texts)
     if unknown:
         raise SystemExit(f"no such file below lua/: {', '.join(sorted(unknown))}")
-    found = [m for file, text in texts.items() if not only or file in only for m in mutants_of(file, text)]
+    wanted = [file for file in texts if not only or file in only]
+    found = [m for file in wanted for m in mutants_of(file, texts[file]) if options.edges or m.kind != "edge"]
     if options.sample and options.sample < len(found):
         found = random.Random(options.seed).sample(found, options.sample)
     return found
@@ -108,7 +109,7 @@ class Run:
 
     def report(self) -> Report:
         verdicts = {mutant: self.verdicts[mutant] for mutant in self.mutants if mutant in self.verdicts}
-        is_whole = not self.options.only and not self.options.sample
+        is_whole = self.options.edges and not self.options.only and not self.options.sample
         return Report(verdicts, read_reasons(SURVIVORS), is_whole, time.monotonic() - self.started)
 
 
@@ -125,6 +126,9 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--sample", type=int, metavar="N", help="only so many mutants, drawn at random")
     parser.add_argument("--seed", type=int, default=1, help="of the sample")
+    parser.add_argument(
+        "--edges", action="store_true", help="move the edges of orders too: < is <=, and so on"
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
         "--patience",
@@ -157,8 +161,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("tests fail without any mutation, or cannot be collected", file=sys.stderr)
         return 2
     report = run.report()
-    if options.write and report.is_whole:
-        write_reasons(SURVIVORS, [mutant.name for mutant in report.survivors], report.reasons)
+    if options.write and not options.only and not options.sample:
+        kept = [] if options.edges else [name for name in report.reasons if " | edge" in name]
+        write_reasons(SURVIVORS, sorted({*kept, *(m.name for m in report.survivors)}), report.reasons)
     print(json.dumps(report.as_json(), indent=2) if options.json else "\n".join(report.lines()))
     return 0 if report.is_good else 1
 
