@@ -11,7 +11,7 @@
 -- ARGV[4]  offer       JSON: known_epoch, known_fence, is_lost, ttl_ms, version, source, force,
 --                      order, digest, domains, keys, keyset, keyset_keys, info, leases: lib/registry, lib/recovery
 --
--- returns      {"ok", epoch, fence, now, {domain, "applied" | "same" | "kept", ...}}
+-- returns      {"ok", epoch, fence, now, {domain, "applied" | "same" | "kept", ...}, number of processes}
 --
 -- invariants   Registering twice changes nothing.
 --              After lost writes no level is above 0, and what is in flight is charged again.
@@ -85,6 +85,7 @@ end
 release_flows()
 place_flows()
 save()
-prune_keysets(prune_processes())
+local present = prune_processes()
+prune_keysets(present)
 touch()
-return { "ok", pool.epoch, pool.fence, pool.now, outcome }
+return { "ok", pool.epoch, pool.fence, pool.now, outcome, #present }

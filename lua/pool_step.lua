@@ -11,7 +11,7 @@
 -- ARGV[3]  mailboxes   prefix of the mailbox of a process
 -- ARGV[4]  fence       the highest that it has seen
 -- ARGV[5]  operations  JSON, at most 128: enqueue {"e", ...}, settle {"s", ...}, cancel {"c", id},
---                      heartbeat {"h", ...}, leave {"b"}; none is a timer's call
+--                      heartbeat {"h", ...}, leave {"b"}; none: a timer
 --
 -- returns      JSON: ["register", epoch or ""]  the caller must call pool_register first
 --              ["ok", fence, now, results, grants, wakes, refusals]: results one per operation;
@@ -27,6 +27,7 @@
 local calls = cjson.decode(ARGV[5])
 assert(#calls <= 128, "pool_step: more than 128 operations")
 if not open_for(calls) then
+    local _ = pool.was_waited_in and save()
     return string.format('["register","%s"]', pool.epoch or "")
 end
 rotate_ended()
@@ -74,7 +75,7 @@ if #later > 0 or pool.is_leaving or next(pool.queues) then
         end
         if #pool.parked > 0 or pool.is_beating or pool.is_leaving then
             --@include lib/absence
-            drop_absent(pool.is_beating, pool.is_leaving)
+            drop_absent()
         end
         release_flows()
         count_at_once()

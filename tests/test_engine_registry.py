@@ -10,7 +10,7 @@ import pytest
 
 from llm_fleet.engine.registration import keyset_hash
 from llm_fleet.engine.values import Bucket, LaneLimits, PoolLimits
-from tests.pool_rig import Rig, beat, enqueue, fake_rig, open_rig, pool_of, settle
+from tests.pool_rig import Rig, beat, enqueue, fake_rig, mini_rig, open_rig, pool_of, settle
 
 OUTPUT = Bucket("output_tokens", 8_000, jitter_ms=0, rule="as_produced")
 
@@ -220,3 +220,35 @@ def test_a_jump_of_the_clock_ends_no_wait() -> None:
         rig.advance(1_000)
         told += rig.taken("A", beat(("holds", 0))).refusals
     assert told == [["waits", "timeout"]]
+
+
+def test_a_clock_that_jumps_further_than_tickets_live_ends_no_pool() -> None:
+    """More than an hour on tickets and queues have run out: all register again, and who waited can ask again."""
+    limits = pool_of(Bucket("requests", 60, burst_ms=2_000))
+    rig = mini_rig(limits, "A", "B")
+    rig.taken("A", *(enqueue(f"t{i}", limits) for i in range(3)))
+    rig.advance(3_600_001)
+    assert (rig.step("B", enqueue("n", limits)), rig.step("A")) == (None, None)
+    fields = rig.client.hgetall(rig.keys.all()[0])
+    assert [name for name in fields if name.startswith(("flow|", "line|"))] == []
+    for process in "AB":
+        rig.register(process, limits)
+    assert rig.enqueue("A", "t2")[0] in "gq"
+    rig.advance(5_000)
+    rig.taken("A")
+    rig.advance(5_000)
+    assert rig.enqueue("B", "n")[0] == "g"
+
+
+def test_a_pool_that_slept_for_an_hour_goes_on_at_once() -> None:
+    """Nobody waited, so nothing was lost: the next call is served, and its lease runs out if nobody renews it."""
+    limits = pool_of(Bucket("requests", 60, burst_ms=2_000), slots=1)
+    rig = mini_rig(limits, "A")
+    rig.enqueue("A", "t1")
+    rig.taken("A", settle("t1"))
+    rig.advance(3_600_001)
+    assert rig.enqueue("A", "t2")[0] == "g"
+    for _ in range(4):
+        rig.advance(5_000)
+        rig.taken("A")
+    assert rig.snapshot()["domains"]["d0"]["in_flight"] == 0

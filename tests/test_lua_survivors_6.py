@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from llm_fleet.engine.registration import keyset_hash
 from llm_fleet.engine.values import Bucket, LaneLimits, PoolLimits, TenantLimits
 from tests.pool_rig import Rig, enqueue, mini_rig, pool_of, settle
@@ -131,7 +129,6 @@ def test_key_set_goes_when_nothing_waits_with_it_any_more() -> None:
     assert rig.client.hget(rig.keys.all()[0], f"keyset|{keyset_hash(wide)}") is None
 
 
-@pytest.mark.xfail(reason="lib/tenants knows of no tenants in the step that makes the pool")
 def test_leases_of_a_limited_tenant_are_charged_again_after_lost_writes() -> None:
     """What survivors hold is taken from the tenant's limit and slots too, not only from the account."""
     limits = limited()

@@ -19,10 +19,19 @@ from .tickets import Desk
 __all__ = ["Heartbeat", "beat"]
 
 TICK_S = 0.05
-QUEUED_INTERVAL_S = 0.3
+QUEUED_INTERVAL_S = (0.3, 1.0)
+"""While something is queued: in a small fleet somebody must notice a dead process soon, in a great one enough
+processes look anyway, and more would only be a load."""
+PER_PROCESS_S = 0.075
 PROGRESS_INTERVAL_S = 2.0
 LEASES_AT_ONCE = 250
 """A step with so many takes Redis 2 to 3 ms."""
+
+
+def queued_interval_s(processes: int) -> float:
+    """How often a process calls while it waits in a fleet of so many."""
+    least, most = QUEUED_INTERVAL_S
+    return min(most, max(least, PER_PROCESS_S * processes))
 
 
 def parts_of(
@@ -68,7 +77,7 @@ class Heartbeat:
             lease.output_tokens > lease.reported_tokens for lease in desk.leases.values()
         ):
             return True
-        return desk.room.is_waited_in and now - desk.steps.last_sent >= QUEUED_INTERVAL_S
+        return desk.room.is_waited_in and now - desk.steps.last_sent >= queued_interval_s(desk.processes)
 
 
 async def beat(heartbeats: Sequence[Heartbeat]) -> None:

@@ -56,7 +56,7 @@ class Registrar(Protocol):
     keys: PoolKeys
 
     def offer(self) -> str: ...
-    def registered(self, epoch: str, fence: int, outcome: Sequence[str]) -> None: ...
+    def registered(self, outcome: Sequence[str], processes: int) -> None: ...
     def stepped(self, reply: Reply) -> None: ...
 
 
@@ -134,7 +134,7 @@ class StepRunner:
         arguments = [registrar.process, secrets.token_hex(6), self._mailboxes, registrar.offer()]
         reply = await self._store().script(script, self._keys, arguments)
         self.epoch, self.fence, self.is_registered = reply[1], reply[2], True
-        registrar.registered(reply[1], reply[2], reply[4])
+        registrar.registered(reply[4], reply[5])
 
     async def _step(self, batch: Sequence[Operation]) -> None:
         script, sent_at = load_script("pool_step"), time.monotonic()

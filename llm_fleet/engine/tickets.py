@@ -48,6 +48,7 @@ class Desk:
         self.room = WaitingRoom(self, seat.store)
         self.leases: dict[str, Lease] = {}
         self.applied: Sequence[str] = ()
+        self.processes = 1
         self._numbers = itertools.count(1)
         self._loops: set[asyncio.AbstractEventLoop] = set()
         self._next_send: dict[str, float] = {}
@@ -162,10 +163,10 @@ class Desk:
             [lease for lease in self.leases.values() if not lease.is_lost],
         )
 
-    def registered(self, epoch: str, fence: int, outcome: Sequence[str]) -> None:
+    def registered(self, outcome: Sequence[str], processes: int) -> None:
         """The pool knows us (again): everybody who waits enqueues again under the same id."""
         self._known.is_lost = False
-        self.applied = outcome
+        self.applied, self.processes = outcome, processes
         self.room.enqueue_again()
 
     def state_was_lost(self) -> None:

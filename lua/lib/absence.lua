@@ -74,11 +74,11 @@ do
     end
 
     -- The caller goes, or the first of the parked that is absent for too long.
-    function drop_absent(is_beating, is_leaving)
-        if is_beating then
+    function drop_absent()
+        if pool.is_beating then
             park_silent()
         end
-        if is_leaving then
+        if pool.is_leaving then
             go_away()
         end
         for i, id in ipairs(pool.parked) do

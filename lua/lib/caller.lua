@@ -23,6 +23,9 @@ do
         local fields = keyset_fields(calls)
         local texts = open_pool(ARGV[1], fields)
         local process = processes[pool.caller]
+        if pool.was_waited_in then                  -- who waits must hear of it: as after lost writes
+            pool.epoch = pool.epoch .. "'"
+        end
         if not texts or not process or process[3] > 1 or pool.epoch ~= ARGV[2] or tonumber(ARGV[4]) > pool.fence then
             return false
         end

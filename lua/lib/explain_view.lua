@@ -17,7 +17,7 @@ do
     end
 
     local function keys_in(keyset)
-        local keys, entries = {}, keys_of(keyset) or {}
+        local keys, entries = {}, entries_of(keyset)
         for i = 1, #entries, 2 do
             keys[#keys + 1] = entries[i]
         end

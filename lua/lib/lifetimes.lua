@@ -6,6 +6,6 @@ function touch()
     redis.call("ZADD", KEYS[4], LATEST, "")
     redis.call("HSET", generation(0), "", "")
     for i = 1, #KEYS do
-        redis.call("PEXPIRE", KEYS[i], i == 1 and POOL_TTL_MS or STATE_TTL_MS)
+        redis.call("PEXPIRE", KEYS[i], i == 1 and POOL_TTL_MS or pool.state_ttl)
     end
 end

@@ -33,15 +33,13 @@ do
             used[string.match(queue, "([^|]+)$")] = true
         end
         for _, hash in ipairs(names_of("keyset")) do
-            if not used[hash] then
-                local gone = { "keyset|" .. hash }
-            for _, name in ipairs(names_of("entry")) do
+            local gone = used[hash] and {} or { "keyset|" .. hash }
+            for _, name in ipairs(#gone > 0 and names_of("entry") or {}) do
                 if string.match(name, "^[^|]+") == hash then
                     gone[#gone + 1] = "entry|" .. name
                 end
             end
             send("HDEL", KEYS[1], gone)
-            end
         end
     end
 end

@@ -20,7 +20,7 @@ local written, dropped = {}, {}  -- fields of KEYS[1] and their texts to write a
 local ratios = {}        -- lane -> what lib/ratio knows of it
 local processes = {}     -- id -> {seen, pushed_at, state, last call, due, number, dirty}
 local records = {}       -- "domain|lane" -> {field, domain, shapes, pause_until, buckets, dirty}, or false
-local pool = {}          -- the meta record, and `now`
+local pool = { state_ttl = 3600000 }   -- the meta record, `now`, and how long tickets and queues outlive calls, in ms
 local read_json, open_pool, decode_limits, load_records, record_of, process_of
 do
     local shapes = {}        -- text of limits -> what it means: domains with equal limits share it
@@ -46,6 +46,10 @@ do
             pool.touched, pool.expires, pool.has_crowd = unpack(cjson.decode(raw[1]))
         pool.seen_before = pool.seen
         pool.now = advance(pool, pool.time, pool.ttl)
+        if pool.now - pool.seen_before > pool.state_ttl then
+            --@include lib/outliving
+            outlive()
+        end
         return raw
     end
 

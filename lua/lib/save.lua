@@ -1,13 +1,10 @@
--- lib/save: all that a call changed is written at its end; nothing is decided any more.
---
--- Every Redis key has a TTL, renewed once a second, and none is ever emptied: each holds one thing with an
--- empty name, so that none comes anew without a TTL.
+-- lib/save: all that a call changed is written at its end; nothing is decided any more. Every Redis key has a TTL,
+-- and holds one thing with an empty name: none is ever emptied, to come anew without a TTL.
 
 local save, touch
 do
     local TOUCH_MS = 1000
     local POOL_TTL_MS = 2592000000         -- 30 days: limits, and levels of day limits
-    local STATE_TTL_MS = 3600000           -- of tickets and queues: longer than any lease or tombstone
     local LATEST = "4503599627370496"      -- later than any lease
 
     local function encode_record(record)
@@ -83,6 +80,10 @@ do
     --@include lib/lifetimes
 
     function save()
+        if pool.has_outlived then
+            --@include lib/forgetting
+            forget_flows()
+        end
         local is_due = pool.now - pool.touched >= TOUCH_MS
         pool.touched = is_due and pool.now or pool.touched
         if pool.has_crowd == 1 then

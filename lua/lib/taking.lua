@@ -12,7 +12,7 @@ local function enter(ticket, counts)
         moved[domains[i]] = (moved[domains[i]] or 0) + 1
     end
     local process = process_of(ticket.process)
-    if process and process[5] == 0 then        -- the first that may run out: lib/expiry looks at its leases then
+    if process and process[5] <= pool.lease then   -- the first that may run out: lib/expiry looks then
         process[5], process.dirty = pool.lease + pool.ttl, true
         renewed[#renewed + 1] = string.format("%d", process[5])
         renewed[#renewed + 1] = "@" .. ticket.process

@@ -5,7 +5,9 @@
 
 local tenancy, weighed, tenant_choice
 do
-    local has_tenants = pool.order and string.sub(pool.order, -6) ~= "{},{}]"
+    local function has_tenants()
+        return pool.order and string.sub(pool.order, -6) ~= "{},{}]"
+    end
 
     function tenancy()
         if not pool.tenancy then
@@ -17,12 +19,12 @@ do
 
     -- What a tag advances by for so much of the limits.
     function weighed(tenant, cost)
-        return math.floor(cost * 1000 / (has_tenants and tenancy().weights[tenant] or 1000))
+        return math.floor(cost * 1000 / (has_tenants() and tenancy().weights[tenant] or 1000))
     end
 
     -- The limits of a ticket's tenant, as a choice; nil where it has none.
     function tenant_choice(ticket)
-        if not has_tenants or not tenancy().limited[ticket.tenant] then
+        if not has_tenants() or not tenancy().limited[ticket.tenant] then
             return nil
         end
         local domain = "tenant:" .. ticket.tenant
