@@ -11,7 +11,7 @@ from zlib import crc32
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_fleet.engine.heartbeat import QUEUED_INTERVAL_S, TICK_S
+from llm_fleet.engine.heartbeat import TICK_S, queued_interval_s
 from llm_fleet.engine.steps import LINGER_S
 from llm_fleet.engine.values import Bucket, PoolLimits
 from tests.oracle_books import Books
@@ -107,7 +107,7 @@ class Client:
         """Presence is renewed while something waits, leases at a third of their TTL."""
         now = self.simulation.rig.time_ms
         if now - self.last_beat >= self.BEAT_MS or (
-            self.waiting and now - self.last_sent >= QUEUED_INTERVAL_S * 1000
+            self.waiting and now - self.last_sent >= queued_interval_s(len(self.simulation.rig.members)) * 1000
         ):
             self.last_beat = now
             self.add(beat(*((ticket, 0) for ticket in self.leases)), is_urgent=True)

@@ -29,7 +29,7 @@ async def force_limits(
     """
     process, forced = secrets.token_hex(4), replace(limits, force=True)
     arguments = [process, secrets.token_hex(6), keys.mailboxes, offer(forced, Known(), ttl_s, ())]
-    _, epoch, fence, _, outcome = await store.script(load_script("pool_register"), keys.all(), arguments)
+    _, epoch, fence, _, outcome, _ = await store.script(load_script("pool_register"), keys.all(), arguments)
     goodbye = json.dumps([Leave().wire(0.0)])
     await store.script(load_script("pool_step"), keys.all(), [process, epoch, keys.mailboxes, fence, goodbye])
     return dict(zip(outcome[::2], outcome[1::2], strict=True))

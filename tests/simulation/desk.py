@@ -48,6 +48,7 @@ class Desk:
     pauses: list[tuple[str, int, int]] = field(default_factory=list)
     _pausing: dict[str, str] = field(default_factory=dict)
     _outbox: list[Wire] = field(default_factory=list)
+    processes: int = 1
     _is_registered: bool = False
     _is_busy: bool = False
     _is_poked: bool = False
@@ -153,6 +154,7 @@ class Desk:
         if not self.is_alive:
             return
         self.known, self._is_registered, self._is_busy = Known(reply[1], reply[2]), True, False
+        self.processes = reply[5]
         for ticket in self.waiting.values():
             if ticket.is_queued:
                 ticket.is_queued = False

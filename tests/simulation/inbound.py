@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from llm_fleet.engine.heartbeat import QUEUED_INTERVAL_S
+from llm_fleet.engine.heartbeat import queued_interval_s
 from tests.simulation.ticket import TTL_S
 from tests.simulation.world import MS, Event, S
 
@@ -106,7 +106,7 @@ class Inbound:
 
     def _due(self) -> int:
         desk, report = self._desk, self._last_report + int(TTL_S / 3 * S)
-        presence = max(desk.last_sent, desk.sent_at) + int(QUEUED_INTERVAL_S * S)
+        presence = max(desk.last_sent, desk.sent_at) + int(queued_interval_s(desk.processes) * S)
         return min(report, presence) if desk.waiting else report
 
     def _plan_beat(self) -> None:
