@@ -260,10 +260,15 @@ class Rig:
 
     def contents(self) -> dict[str, Any]:
         """What every key holds: unlike its dump, the same however the server has laid it out."""
-        readers = {"hash": self.client.hgetall, "list": lambda name: self.client.lrange(name, 0, -1)}
-        readers["zset"] = lambda name: self.client.zrange(name, 0, -1, withscores=True)
-        kinds = {name: self.timed(lambda name=name: self.client.type(name)) for name in self.every_key()}
-        return {name: self.timed(lambda name=name: readers[kinds[name]](name)) for name in kinds}
+        index, expiries = self.keys.all()[2:4]
+
+        def read(name: str) -> Any:
+            if name in (index, expiries):
+                return self.client.execute_command("ZRANGE", name, 0, -1, "WITHSCORES")
+            is_mailbox = name.startswith(self.keys.mailboxes)
+            return self.client.lrange(name, 0, -1) if is_mailbox else self.client.hgetall(name)
+
+        return {name: self.timed(lambda name=name: read(name)) for name in self.every_key()}
 
     def restore(self, state: dict[str, bytes]) -> None:
         """Put an older state back: all writes since are lost."""
