@@ -5,7 +5,6 @@ local arm_timers
 do
     local DROP_PAUSE_MS = 20       -- until the next part of a dead process's tickets is dropped
     local OVERDUE_MS = 50          -- a timer this late: the next caller is told to arm it
-    local IDLE = { 0, "", "" }     -- a queue without a timer
 
     -- Of the flows that wait for their tenant's limit the one that wakes first: wake, band, order, process
     -- and ticket of its head.
