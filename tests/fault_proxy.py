@@ -10,7 +10,18 @@ from contextlib import asynccontextmanager
 
 from llm_fleet.embedded import PrivateServer
 
-__all__ = ["FaultProxy", "Spoil", "byte_by_byte", "cut_after", "instead", "late", "once", "proxy_to", "whole"]
+__all__ = [
+    "FaultProxy",
+    "Spoil",
+    "byte_by_byte",
+    "cut_after",
+    "instead",
+    "late",
+    "once",
+    "proxy_to",
+    "silent",
+    "whole",
+]
 
 Spoil = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 """What is done with bytes that the server sent: some of them, or others, are written on."""
@@ -55,6 +66,12 @@ def instead(other: bytes) -> Spoil:
         writer.write(other)
 
     return replace
+
+
+async def silent(data: bytes, writer: asyncio.StreamWriter) -> None:
+    """Pass nothing on any more over this connection, though it stays open. (No line loses bytes in its midst.)"""
+    while not writer.is_closing():
+        await asyncio.sleep(0.01)
 
 
 def late(delay_s: float) -> Spoil:

@@ -13,7 +13,17 @@ import pytest
 from llm_fleet.embedded import PrivateServer
 from llm_fleet.errors import CoordinationError
 from llm_fleet.store import Store
-from tests.fault_proxy import FaultProxy, byte_by_byte, cut_after, instead, late, once, proxy_to, whole
+from tests.fault_proxy import (
+    FaultProxy,
+    byte_by_byte,
+    cut_after,
+    instead,
+    late,
+    once,
+    proxy_to,
+    silent,
+    whole,
+)
 from tests.scripts import Echo
 
 Open = Callable[..., Store]
@@ -245,7 +255,7 @@ async def test_whatever_the_line_does_an_answer_is_that_of_its_question(
             pass
 
     for number in range(40):
-        spoil = chance.choice([whole, byte_by_byte, cut_after(chance.randrange(40)), instead(b"")])
+        spoil = chance.choice([whole, byte_by_byte, cut_after(chance.randrange(40)), silent])
         proxy.spoil = once(proxy, spoil)
         await asyncio.gather(*(ask(100 * number + i) for i in range(chance.randrange(1, 20))))
     assert answered[False] == 0
