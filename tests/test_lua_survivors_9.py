@@ -6,8 +6,11 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from llm_fleet.engine.values import Bucket, LaneLimits, PoolLimits, TenantLimits
 from tests.pool_rig import Rig, enqueue, mini_rig, pool_of, settle
+from tests.projections import Once
 
 HOUR_MS = 3_600_000
 LANES = (LaneLimits("m1"), LaneLimits("m2"))
@@ -200,3 +203,27 @@ def test_keys_out_of_service_are_counted() -> None:
     seen = [view(rig, mine[2])["outages"]]
     rig.advance(1_000)
     assert [*seen, view(rig, mine[2])["outages"]] == [2, 1]
+
+
+BATCH, NORMAL, INTERACTIVE = {"band": "batch"}, {"band": "normal"}, {"band": "interactive"}
+OLD = {"band": "batch", "tenant": "old"}
+TURNS: dict[str, tuple[int, int, list[tuple[int, dict[str, str]]], list[tuple[int, dict[str, str]]]]] = {
+    "will age": (3_000, 1, [], [(8, NORMAL), (4, NORMAL), (4, BATCH), (60, INTERACTIVE)]),
+    "of the oldest": (10_000, 100, [(20, OLD)], [(1, BATCH), (20, INTERACTIVE)]),
+    "began before": (1_000, 3_100, [(14, BATCH), (40, INTERACTIVE)], []),
+    "of two bands": (1_000, 2_300, [(1, NORMAL), (20, BATCH)], [(60, INTERACTIVE), (6, NORMAL)]),
+    "older normal": (1_000, 1_200, [(13, NORMAL), (12, BATCH)], [(14, INTERACTIVE), (150, NORMAL)]),
+}
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_turns_of_aged_bands_are_told_to_the_millisecond(name: str) -> None:
+    """The last batch ticket and the last interactive one start just when they are told."""
+    aging_ms, ms, earlier, later = TURNS[name]
+    loops = Once(mini_rig(pool_of(requests(240), aging_ms=aging_ms)))
+    groups = [(loops.put(count, **options), options["band"]) for count, options in earlier]
+    loops.run(ms)
+    groups += [(loops.put(count, **options), options["band"]) for count, options in later]
+    loops.run(1)
+    last = [ids[-1] for ids, band in groups if band != "normal"]
+    assert [(told, was) for _, told, was in loops.compared(*last) if told != was] == []
