@@ -227,3 +227,10 @@ def test_turns_of_aged_bands_are_told_to_the_millisecond(name: str) -> None:
     loops.run(1)
     last = [ids[-1] for ids, band in groups if band != "normal"]
     assert [(told, was) for _, told, was in loops.compared(*last) if told != was] == []
+
+
+def test_of_equal_tags_the_tenant_that_came_first_goes_first() -> None:
+    """Two tenants take turns: the third ticket of one has three before it of who began, the other way round two."""
+    rig = drained(pool_of(requests(60)))
+    first, second = put(rig, (5, {"tenant": "y"}), (5, {"tenant": "x"}))
+    assert [view(rig, ids[2])["ahead"]["tenants"] for ids in (first, second)] == [2, 3]
