@@ -9,7 +9,7 @@ import pytest
 
 from llm_fleet.engine.values import Bucket, DomainLimits, LaneLimits, PoolLimits, TenantLimits
 from tests.oracle_crowd import index_of
-from tests.pool_rig import Answer, Rig, Wire, beat, cancel, enqueue, mini_rig, pool_of, settle
+from tests.pool_rig import Answer, Rig, beat, cancel, enqueue, mini_rig, pool_of, settle
 
 SECOND = Bucket("requests", 60, burst_ms=1_000, jitter_ms=0)
 AMPLE = Bucket("requests", 60_000, jitter_ms=0)
@@ -245,15 +245,15 @@ def test_head_leaves_alone_what_refills_before_its_turn() -> None:
     assert rig.enqueue("A", "other", lane="b")[0] == "g"
 
 
-@pytest.mark.parametrize(("wires", "wake"), [([], ["t2", 900]), ([cancel("t2")], ["u2", 1_000])])
-def test_timer_is_for_the_tenant_that_can_go_first(wires: list[Wire], wake: list[Any]) -> None:
+@pytest.mark.parametrize(("gone", "wake"), [(["t3"], ["t2", 900]), (["t2", "t3"], ["u2", 1_000])])
+def test_timer_is_for_the_tenant_that_can_go_first(gone: list[str], wake: list[Any]) -> None:
     """Of two tenants that wait for their limits the earlier one counts, whatever its band, while it waits."""
     limits = pool_of(AMPLE, tenants=[TenantLimits(name, 1_000, LaneLimits("*", (SECOND,))) for name in "tu"])
     rig = mini_rig(limits)
     for tenant, band in (("t", "normal"), ("u", "interactive")):
-        rig.taken("A", *(enqueue(f"{tenant}{i}", limits, tenant=tenant, band=band) for i in (1, 2)))
+        rig.taken("A", *(enqueue(f"{tenant}{i}", limits, tenant=tenant, band=band) for i in (1, 2, 3)))
         rig.advance(100 if tenant == "t" else 0)
-    assert [told[1:] for told in rig.taken("A", *wires).wakes] == [wake]
+    assert [told[1:] for told in rig.taken("A", *map(cancel, gone)).wakes] == [wake]
 
 
 @pytest.mark.parametrize("is_apart", [True, False])
