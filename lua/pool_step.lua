@@ -27,7 +27,7 @@
 local calls = cjson.decode(ARGV[5])
 assert(#calls <= 128, "pool_step: more than 128 operations")
 if not open_for(calls) then
-    local _ = pool.was_waited_in and save()
+    if pool.was_waited_in then save() end
     return string.format('["register","%s"]', pool.epoch or "")
 end
 rotate_ended()

@@ -23,7 +23,8 @@ do
         local wait = earliest_start(ticket)
         if ticket.at < pool.lease + wait then
             verdict = verdict or verdict_behind(ticket)
-            return "timeout", { choice = verdict.choice, cause = verdict.cause, wait = verdict.wait < NEVER and math.max(wait, verdict.wait) or wait }
+            wait = verdict.wait < NEVER and math.max(wait, verdict.wait) or wait
+            return "timeout", { choice = verdict.choice, cause = verdict.cause, wait = wait }
         end
     end
 

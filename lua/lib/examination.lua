@@ -5,9 +5,6 @@ local function take_off(flow)
     local ticket = flow.ticket
     if ticket.is_fresh then
         table.remove(flow.fresh, 1)
-        if ticket.is_admitted then
-            count_ticket(flow, ticket, -1)
-        end
     else
         leave_line(ticket, flow.key)
         count_ticket(flow, ticket, -1)
@@ -19,17 +16,12 @@ local function warm_up(flow, ticket)
     local predicted, cold = predict(ticket.topic, ticket.output)
     if cold == 1 then
         return
-    elseif not ticket.is_fresh or ticket.is_admitted then
+    elseif not ticket.is_fresh then
         local line, more = line_of(flow, ticket.process), predicted - ticket.predicted
         complete(flow).predicted, flow.is_changed = flow.predicted + more, true
         line[4], line.is_changed = line[4] + more, true
     end
     ticket.predicted, ticket.cold = predicted, cold
-    for _, record in pairs(records) do
-        for _, shape in ipairs(record and record.shapes or {}) do
-            shape.asked_by = nil
-        end
-    end
     touched[ticket.id] = not ticket.is_fresh or touched[ticket.id]
 end
 
