@@ -7,10 +7,9 @@ from random import Random
 
 from llm_fleet.engine.values import DomainLimits, LaneLimits, PoolLimits
 from tests.busy_stories import limit_of
-from tests.oracle import Oracle
 from tests.oracle_books import Books
 from tests.oracle_buckets import OracleBucket
-from tests.oracle_pair import agree
+from tests.oracle_pair import Pair, agree
 from tests.oracle_stories import LIMITS, Act, perform, wire_of
 from tests.oracle_tickets import Said
 from tests.pool_rig import Rig, Wire
@@ -20,30 +19,19 @@ __all__ = ["CrowdPair", "Member", "crowd_of", "index_of", "play_in_crowd"]
 FOREVER_S = 100_000.0
 
 
-class CrowdPair(Books):
-    """Books whose steps are compared with an oracle that is told the keys. One lane, band and tenant."""
+class CrowdPair(Pair):
+    """A pair whose steps are compared with an oracle that is told the keys. One lane, band and tenant."""
 
     patience_ms = (10**9,) * 3
 
     def __init__(self, rig: Rig, members: dict[str, PoolLimits]) -> None:
-        self.oracle = Oracle(int(FOREVER_S * 1000))
-        self.oracle.has_bound = False
         super().__init__(rig, members, FOREVER_S)
-
-    def registered(self, limits: PoolLimits, now: int) -> None:
-        """A process has registered with both."""
-        super().registered(limits, now)
-        self.oracle.register(limits, now)
-
-    def switch(self, key: str, pause_ms: int | None) -> None:
-        """Switch the key in both."""
-        super().switch(key, pause_ms)
-        self.oracle.switch(key, pause_ms, self.rig.time_ms)
+        self.oracle.has_bound = False
 
     def step(self, process: str, *operations: Wire) -> Said:
         """One call to both: the same tickets go, by a key that the oracle finds free too, and wake at the same time."""
         seen = len(self.grants)
-        told = super().step(process, *operations)
+        told = Books.step(self, process, *operations)
         self.oracle.chosen = {held.id: held.key for held in self.grants[seen:]}
         said = self.oracle.step(process, list(operations), self.rig.time_ms)
         note = f"after {process} asked {operations} at {told.now}"
@@ -53,14 +41,6 @@ class CrowdPair(Books):
         agree(f"wakes {note}", {wake[1:] for wake in told.wakes}, {wake[1:] for wake in said.wakes})
         self._compare_levels(note)
         return told
-
-    def _compare_levels(self, note: str) -> None:
-        stored = self.rig.units()
-        for (domain, lane), buckets in self.oracle.buckets.items():
-            for at, bucket in enumerate(buckets):
-                level, held, ms = stored[f"{domain}|{lane}"][at]
-                found = bucket.level_after(level, ms, self.oracle.now), held
-                agree(f"{bucket.resource} of {domain}|{lane} {note}", found, (bucket.level, bucket.held))
 
 
 def crowd_of(random: Random, *, is_uniform: bool = True) -> PoolLimits:
