@@ -123,6 +123,19 @@ def test_keys_without_a_free_slot_hide_none_that_has_one(at_once: int) -> None:
     assert len(rig.taken("A", settle("A-5", 10, 10)).grants) == 1
 
 
+def test_what_is_too_large_for_a_busy_crowd_is_refused_at_once() -> None:
+    """With 200 keys none of which is free, a need above the limit is still told so, behind a head or not."""
+    limits = pool_of(Bucket("requests", 60, burst_ms=1_000, jitter_ms=0), Bucket("tokens", 600), keys=200)
+    rig = mini_rig(limits)
+    for first in range(0, 200, 100):
+        rig.taken("A", *(enqueue(f"t{first + i}", limits, tokens=(10, 0)) for i in range(100)))
+    assert rig.enqueue("A", "alone", tokens=(601, 0))[:2] == ["d", "too_large"]
+    assert rig.enqueue("A", "head", tokens=(10, 0)) == ["q"]
+    assert rig.enqueue("A", "behind", tokens=(601, 0))[:2] == ["d", "too_large"]
+    rig.advance(1_000)
+    assert [grant[0] for grant in rig.taken("A").grants] == ["head"]
+
+
 def test_preferred_key_of_a_crowd_is_taken_while_it_is_free() -> None:
     """A conversation stays on its key, among however many, and leaves it only where it would have to wait."""
     limits = pool_of(Bucket("requests", 120, burst_ms=1_000, jitter_ms=0), keys=30)

@@ -47,13 +47,13 @@ local function search(crowd, ticket, best)
     crowd.changed = crowd.changed or changed(crowd)
     best = best_of(crowd.changed, ticket, best)
     local any = best and best.choice or at_of(crowd, "z|*|0", 1) and choice_at(crowd, "z|*|0", 1)
-    if not any or not crowd.is_uniform then
+    best = any and crowd.is_uniform and (best or better(nil, ticket, any))
+    if not best or best.refusal then               -- with equal limits, what is too large for one is for all
         return choose_among(ticket, choices_of(ticket.queue))
     end
     local prefix, added = list_for(crowd, ticket, any)
-    best = walk(crowd, ticket, best or { wait = NEVER, room = -NEVER }, prefix, added, false)
-    best = best.wait == 0 and best or walk(crowd, ticket, best, prefix, added, true)
-    return best.choice and not best.refusal and best or choose_among(ticket, choices_of(ticket.queue))
+    best = walk(crowd, ticket, best, prefix, added, false)
+    return best.wait == 0 and best or walk(crowd, ticket, best, prefix, added, true)
 end
 
 local function choose_in_crowd(crowd, ticket)
