@@ -16,6 +16,7 @@
 --              For one tenant, one key and limits of requests the start that it tells is the one that comes.
 
 --@include lib/parts
+--@include lib/opening
 --@include lib/clock
 --@include lib/bucket
 --@include lib/charge
@@ -32,7 +33,7 @@
 --@include lib/weigh
 --@include lib/verdict
 
-if not open_pool("", {}) then
+if not open_pool("", read_opening("", {})) then
     return ""
 end
 --@include lib/tenants

@@ -14,6 +14,7 @@
 -- invariants   It changes nothing.
 
 --@include lib/parts
+--@include lib/opening
 --@include lib/clock
 --@include lib/bucket
 --@include lib/charge
@@ -29,7 +30,7 @@
 --@include lib/weigh
 --@include lib/verdict
 
-if not open_pool("", {}) then
+if not open_pool("", read_opening("", {})) then
     return ""
 end
 --@include lib/tenants

@@ -22,11 +22,17 @@
 --              A ticket that is not granted changes nothing but its queue.
 --              After the step each queue is empty or its head is blocked.
 
+--@include lib/calls
+do
+    --@include lib/express
+    local said = express()
+    if said then
+        return said
+    end
+end
 --@include lib/core
 
-local calls = cjson.decode(ARGV[5])
-assert(#calls <= 128, "pool_step: more than 128 operations")
-if not open_for(calls) then
+if not open_for_caller() then
     if pool.was_waited_in then save() end
     return string.format('["register","%s"]', pool.epoch or "")
 end

@@ -17,7 +17,7 @@ do
 
     -- Those that went before anything had to wait count in the order of what waits now.
     function count_at_once()
-        for _, ticket in ipairs(at_once) do
+        for _, ticket in ipairs(granted) do
             local flow = flow_of(queue_of(ticket.queue), ticket.band, ticket.tenant)
             flow.tag = math.max(flow.tag, flow.queue[AT.VIRTUAL + flow.band])
             ticket.flow = flow

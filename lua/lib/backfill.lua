@@ -23,7 +23,7 @@ do
 
     local function fill_queue(queue)
         local passed = 0
-        while bound > 0 and passed < PASSED_OVER do
+        while pool.bound > 0 and passed < PASSED_OVER do
             local flow = next_open(queue)
             if not flow then
                 return

@@ -1,43 +1,66 @@
 -- lib/caller: the process whose step this is.
 
-local open_for
+local open_for_caller, load_tickets_of
 do
-    local BEFORE = 6               -- texts that lib/records reads first
+    local NO_NUMBER = 2 ^ 50       -- of a process whose tickets must all be looked up
 
-    -- The fields with the key sets that enqueues name.
-    local function keyset_fields(calls)
-        local fields, seen = {}, {}
-        for i = 1, #calls do
-            local call = calls[i]
-            if call[1] == "e" and not seen[call[3]] then
-                seen[call[3]] = true
-                fields[#fields + 1] = "keyset|" .. call[3]
+    -- Takes what the operations need from the texts of lib/calls. False where a key set is not known.
+    local function take_texts()
+        for field, place in pairs(opening.place_of) do
+            local kind, name = string.match(field, "^(%a+)|(.*)$")
+            local text = opening.texts[place]
+            if kind == "output" then
+                answers[name] = read_json(text, { 0, 0 })
+            elseif text then
+                keysets[name] = cjson.decode(text)
+            else
+                return false
             end
         end
-        return fields
+        return true
     end
 
-    -- Reads the pool for the operations of the caller, which lives, and reads its mailbox. False when it has to
+    -- Opens the pool for the operations of the caller, which lives, and reads its mailbox. False when it has to
     -- register: what it, or this pool, knows is not what it was.
-    function open_for(calls)
-        local fields = keyset_fields(calls)
-        local texts = open_pool(ARGV[1], fields)
-        local process = processes[pool.caller]
+    function open_for_caller()
+        local exists, process = open_pool(ARGV[1], opening.texts, opening.server_ms), processes[ARGV[1]]
         if pool.was_waited_in then                  -- who waits must hear of it: as after lost writes
             pool.epoch = pool.epoch .. "'"
         end
-        if not texts or not process or process[3] > 1 or pool.epoch ~= ARGV[2] or tonumber(ARGV[4]) > pool.fence then
+        if not exists or not process or process[3] > 1 or pool.epoch ~= ARGV[2] or tonumber(ARGV[4]) > pool.fence
+            or not take_texts() then
             return false
-        end
-        for i = 1, #fields do
-            if not texts[i + BEFORE] then
-                return false
-            end
-            keysets[string.sub(fields[i], 8)] = cjson.decode(texts[i + BEFORE])
         end
         pool.was_parked = process[3] == 1
         process[1], process[2] = pool.presence, process[2] > 0 and pool.now or 0
         process[3], process[4], process.dirty = 0, pool.lease, true
         return true
+    end
+
+    -- The number in a ticket's id as processes choose it, "<process>-<hex>"; nil in any other.
+    local function number_of(id)
+        local before = #pool.caller + 1
+        local number = string.sub(id, 1, before) == pool.caller .. "-" and tonumber(string.sub(id, before + 1), 16)
+        return number and number < NO_NUMBER and number or nil
+    end
+
+    -- Looks the tickets of the operations up. An id with a higher number than all before it is new.
+    function load_tickets_of(calls)
+        local ids, process = {}, processes[pool.caller]
+        local highest = process[6]
+        for i = 1, #calls do
+            local kind, id = calls[i][1], calls[i][2]
+            local number = (kind == "e" or kind == "c") and number_of(id)
+            if kind == "e" and number and number > process[6] then
+                tickets[id] = false
+            elseif kind ~= "h" and kind ~= "b" then
+                ids[#ids + 1] = id
+            end
+            highest = number and number > highest and number or highest
+        end
+        if highest > process[6] then
+            process[6], process.dirty = highest, true
+        end
+        load_tickets(ids)
     end
 end

@@ -1,6 +1,5 @@
 -- lib/enqueue: new tickets. Idempotent by the ticket's id, which the caller chose.
 
-local at_once = {}             -- tickets of this call that went without waiting
 local new_ticket, grant_at_once
 do
     local BANDS = { interactive = 0, normal = 1, batch = 2 }
@@ -26,7 +25,6 @@ do
             local verdict = ticket and #rest == 0 and judge(ticket)
             if verdict and verdict.wait == 0 then
                 grant(ticket, verdict.choice)
-                at_once[#at_once + 1] = ticket
             elseif ticket then
                 rest[#rest + 1] = ticket
             end

@@ -28,7 +28,7 @@ end
 -- Looks at the head of a flow, and does what can be done with it at once. Nil when that changed something,
 -- else the verdict by which it may go or is blocked.
 function examine(flow)
-    bound = bound - 1
+    pool.bound = pool.bound - 1
     if flow.process ~= pool.caller and is_silent(flow.process) then
         park(flow.process)
         return nil

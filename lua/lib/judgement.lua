@@ -1,7 +1,7 @@
 -- lib/judgement: what a ticket waits for, be it a key or its tenant's own limits.
 
 local blocked = {}             -- name of a queue -> {flow, verdict} of its blocked head
-local bound = 512              -- tickets that this call still looks at
+pool.bound = 512               -- tickets that this call still looks at
 local judge, can_fit
 do
 

@@ -1,7 +1,6 @@
 -- lib/output: how long answers will be, as the fleet has learned (ENGINE.md §3): lib/learning.
 
 local RING = 50                -- so many outputs are remembered of a topic ("lane|tag")
-local answers = {}             -- topic -> [0.9 quantile, samples]
 local answers_of, predict
 do
     local ENOUGH, COLD = 20, 256

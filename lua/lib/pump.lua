@@ -55,7 +55,7 @@ do
         for name in pairs(pool.queues) do
             open_queues[name] = queue_of(name)
         end
-        while bound > 0 do
+        while pool.bound > 0 do
             local flow, found = next_head()
             if not flow then
                 return

@@ -18,25 +18,17 @@
 
 local written, dropped = {}, {}  -- fields of KEYS[1] and their texts to write at the end, fields to remove
 local ratios = {}        -- lane -> what lib/ratio knows of it
+local answers = {}       -- topic -> [0.9 quantile, samples]: lib/output
 local processes = {}     -- id -> {seen, pushed_at, state, last call, due, number, dirty}
 local records = {}       -- "domain|lane" -> {field, domain, shapes, pause_until, buckets, dirty}, or false
 local pool = { state_ttl = 3600000 }   -- the meta record, `now`, and how long tickets and queues outlive calls, in ms
-local read_json, open_pool, decode_limits, load_records, record_of, process_of
+local open_pool, decode_limits, load_records, record_of, process_of
 do
     local shapes = {}        -- text of limits -> what it means: domains with equal limits share it
-    local NOTHING = { ["[]"] = true, ["{}"] = true }
 
-    function read_json(text, otherwise)
-        return text and not NOTHING[text] and cjson.decode(text) or otherwise
-    end
-
-    -- Reads what every call needs, and more fields of KEYS[1]: their texts come back, or nil when there is
-    -- no pool.
-    function open_pool(caller, more)
-        local time = redis.call("TIME")
-        local raw = redis.call("HMGET", KEYS[1], "meta", "queues", "outages", "parked", "process|" .. caller, "order",
-            unpack(more))
-        pool.caller, pool.time = caller, time[1] * 1000 + math.floor(time[2] / 1000)
+    -- Takes what every call needs from the texts of lib/opening, which come back; nil when there is no pool.
+    function open_pool(caller, raw, server_ms)
+        pool.caller, pool.time = caller, server_ms
         pool.queues, pool.outages, pool.parked = read_json(raw[2], {}), read_json(raw[3], {}), read_json(raw[4], {})
         processes[caller], pool.order = read_json(raw[5], false), raw[6]
         if not raw[1] then

@@ -12,10 +12,9 @@
 local ended = {}               -- {id, text, ...} to be remembered
 local touched = {}             -- id -> true: to be written, or removed
 local tickets = {}             -- id -> ticket, or false: all that were looked up or made in this call
-local generation, rotate_ended, load_tickets, load_tickets_of, find_ticket, remember_end, encode_queued, encode_charge, encode_lease, decode_charges
+local generation, rotate_ended, load_tickets, find_ticket, remember_end, encode_queued, encode_charge, encode_lease, decode_charges
 do
     local GENERATION_MS = 60000
-    local NO_NUMBER = 2 ^ 50       -- of a process whose tickets must all be looked up
 
     function generation(back)
         return KEYS[5 + (math.floor(pool.now / GENERATION_MS) - back) % 2]
@@ -53,33 +52,6 @@ do
             end
             wanted = missing
         end
-    end
-
-    -- The number in a ticket's id as processes choose it, "<process>-<hex>"; nil in any other.
-    local function number_of(id)
-        local before = #pool.caller + 1
-        local number = string.sub(id, 1, before) == pool.caller .. "-" and tonumber(string.sub(id, before + 1), 16)
-        return number and number < NO_NUMBER and number or nil
-    end
-
-    -- Looks the tickets of some operations up. An id with a higher number than all before it is new.
-    function load_tickets_of(calls)
-        local ids, process = {}, processes[pool.caller]
-        local highest = process[6]
-        for i = 1, #calls do
-            local kind, id = calls[i][1], calls[i][2]
-            local number = (kind == "e" or kind == "c") and number_of(id)
-            if kind == "e" and number and number > process[6] then
-                tickets[id] = false
-            elseif kind ~= "h" and kind ~= "b" then
-                ids[#ids + 1] = id
-            end
-            highest = number and number > highest and number or highest
-        end
-        if highest > process[6] then
-            process[6], process.dirty = highest, true
-        end
-        load_tickets(ids)
     end
 
     -- The ticket, live or ended not long ago; false when it is not known.

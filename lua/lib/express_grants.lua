@@ -1,0 +1,55 @@
+-- lib/express_grants: new tickets of a step that lib/express takes go, as lib/output, lib/grants and lib/taking have it.
+
+local live, joined = {}, {}    -- ids and texts of leases; scores and members of KEYS[3]
+do
+    local choices = {}             -- lane -> per place k in `keys` the key's records, at k - 1 and k
+    local counted = {}             -- domain -> leases in flight there before this call
+    for i = 1, keys and #calls or 0 do
+        local call = calls[i]
+        if call[1] == "e" then
+            local id, lane, input, output, preferred = call[2], call[4], call[5], call[6], call[11]
+            local topic = lane .. "|" .. call[10]
+            answers[topic] = answers[topic] or read_json(texts[place_of["output|" .. topic]], { 0, 0 })
+            local known, predicted, cold = answers[topic], math.min(output, 256), 1
+            if known[2] >= 20 then
+                predicted, cold = math.max(1, math.min(output, known[1])), known[2] < 50 and 2 or 0
+            end
+            --@include lib/express_choice
+            if not best then
+                return nil         -- it has to wait, or can never go
+            end
+            fence, seq = fence + 1, seq + 1
+            local charges, spacing, cost, is_counted = {}, 0, -1, false
+            for r = best - 1, best do
+                local record = list[r]
+                local shape, field, b = record and record.shape or {}, record and record.field, 3
+                for s = 2, #shape, 5 do
+                    local kind, rate, units = shape[s], shape[s + 1], shape.needs[b]
+                    if kind >= 200 then
+                        record[b + 1] = record[b + 1] + units
+                        charges[#charges + 1] = string.format("\t%s\t%d\t0\t%d", field, kind, units)
+                    else
+                        record[b] = record[b] - units
+                        charges[#charges + 1] = string.format("\t%s\t%d\t%d\t0", field, kind, units)
+                        local refill_ms = floor(units / rate)
+                        refill_ms = refill_ms * rate < units and refill_ms + 1 or refill_ms
+                        spacing = kind % 100 < 10 and refill_ms > spacing and refill_ms or spacing
+                    end
+                    local share = floor(units / rate * 1000)
+                    cost, field, b, record.is_changed = share > cost and share or cost, "", b + 2, true
+                end
+                is_counted = is_counted or (record and shape[1] > 0)
+            end
+            local key, domain = keys[best - 1], keys[best]
+            live[#live + 1], live[#live + 2] = id, string.format("g\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t\t%d\t%d%s", ARGV[1], topic,
+                key, domain, fence, lease_clock, spacing, cost, (cold > 0 or fence % 4 == 0) and 1 or 0,
+                table.concat(charges))
+            joined[#joined + 1], joined[#joined + 2] = "0", "o|" .. ARGV[1] .. "|" .. id
+            if is_counted then
+                joined[#joined + 1], joined[#joined + 2] = "0", "f|" .. domain .. "|" .. id
+                moved[domain] = (moved[domain] or 0) + 1
+            end
+            results[i] = string.format('["g","%s",%d,%d]', key, fence, spacing)
+        end
+    end
+end
