@@ -54,8 +54,9 @@ class Lease:
         if self.is_lost or self.is_ended:
             return False
         pause_s = self._desk.pace(self)
-        if pause_s > 0:
+        while pause_s > 0:
             await asyncio.sleep(pause_s)
+            pause_s = self._desk.pace(self, is_in_line=True)
         if time.monotonic() < self.alive_until:
             return True
         return await self._desk.renew(self)

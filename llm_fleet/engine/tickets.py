@@ -19,6 +19,7 @@ from .inbound import Inbound
 from .keys import PoolKeys
 from .lease import Lease
 from .operations import Beat, Cancel, Settle, Waiter
+from .pacing import Pacer
 from .registration import Known, offer
 from .steps import Reply, StepRunner
 from .thread import IoThread
@@ -51,7 +52,7 @@ class Desk:
         self.processes = 1
         self._numbers = itertools.count(1)
         self._loops: set[asyncio.AbstractEventLoop] = set()
-        self._next_send: dict[str, float] = {}
+        self._pacer, self._domains = Pacer(), dict(limits.keys)
         self._known = Known()
         self.inbound = Inbound(self)
 
@@ -93,14 +94,14 @@ class Desk:
         """Any thread: undo a lease whose request was never sent."""
         self._io.submit(lambda: self._end(lease, Cancel(lease.ticket)))
 
-    def pace(self, lease: Lease) -> float:
-        """Seconds to wait before sending: none, unless the grant is older than the jitter."""
-        now = time.monotonic()
+    def pace(self, lease: Lease, *, is_in_line: bool = False) -> float:
+        """Seconds to wait before sending, then to ask again: none, unless the grant is older than J."""
+        now, domains = time.monotonic(), self._domains.get(lease.key_id, (lease.key_id,))
+        if is_in_line:
+            return self._pacer.leave(domains, lease.spacing_s, now)
         if now - lease.granted_at <= self.limits.jitter_s or not lease.spacing_s:
             return 0.0
-        at = max(now, self._next_send.get(lease.key_id, 0.0))
-        self._next_send[lease.key_id] = at + lease.spacing_s
-        return at - now
+        return self._pacer.join(domains, lease.spacing_s, now)
 
     async def renew(self, lease: Lease) -> bool:
         """Any loop: whether Redis still knows the lease; renews it if so."""
@@ -181,7 +182,7 @@ class Desk:
 
     def change_limits(self, limits: PoolLimits) -> None:
         """Register again, with other limits."""
-        self.limits = limits
+        self.limits, self._domains = limits, dict(limits.keys)
         self.room.use_keys(limits)
         self.steps.is_registered = False
         self.steps.poke()
