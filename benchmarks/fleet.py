@@ -78,12 +78,14 @@ def _machine() -> str:
 
 
 def _lines(figures: Json) -> list[str]:
-    return [f"{name:34}{_shown(value)}" for name, value in figures.items() if value not in ("", None, {})]
+    return [f"{name:34}{_shown(value)}" for name, value in figures.items() if value not in ("", None, {}, [])]
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_shown(entry)}" for name, entry in value.items())
+    if isinstance(value, list):
+        return "; ".join(map(_shown, value))
     return str(value)
 
 

@@ -40,6 +40,7 @@ class Plan:
     input: int = _option(200, "input tokens, about; each call from a half to one and a half of it")
     output: str = _option("100", "output tokens: N, or MEDIAN~SIGMA for lognormal")
     max_tokens: int = _option(1024, "max_tokens of each call")
+    seed: int = _option(0, "of what the provider draws, as the lengths of its answers; 0 is its own")
     stream_share: float = _option(0.0, "share of the calls that stream")
     kill_after: float = _option(
         0.0, "kill -9 the first process after so many seconds, while it holds a lease; 0 does not"
@@ -78,6 +79,7 @@ class Plan:
             "seconds_per_output_token": self.per_token,
             "output_tokens": {"lognormal": [float(median), float(sigma)]} if sigma else int(median),
             "chunks": 8,
+            **({"seed": self.seed} if self.seed else {}),
             "accounts": {
                 account: {"keys": [key], **self._fields()} for account, key in self.accounts.items()
             },

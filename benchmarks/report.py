@@ -39,6 +39,7 @@ def figures_of(outcome: Outcome) -> Json:
         "accepted": len(accepted),
         "answered": sum(worker["answered"] for worker in workers),
         "http_429": sum(row["status"] == 429 for row in rows),
+        "429_each": [_told(row, rows[0]["t"]) for row in rows if row["status"] == 429],
         "429_by_resource": dict(Counter(row["rejected_by"] for row in rows if row["status"] == 429)),
         "failed": sum((Counter(worker["failures"]) for worker in workers), Counter()).total(),
         "failures": dict(sum((Counter(worker["failures"]) for worker in workers), Counter())),
@@ -53,9 +54,28 @@ def figures_of(outcome: Outcome) -> Json:
         "use": _use(outcome, accepted),
         "latency_s": percentiles(value for worker in workers for value in worker["latencies"]),
         "queue_wait_s": percentiles(value for worker in workers for value in worker["waits"]),
+        "grant_to_arrival_s": _lateness(rows),
         **_costs(outcome, max(1, len(accepted))),
         **_order(outcome, accepted),
     }
+
+
+def _told(row: Row, began: float) -> str:
+    """A 429: what it named, where, when, and how long after its grant it arrived."""
+    delay_s = _delay_s(row)
+    late = "" if delay_s is None else f", {delay_s:.3f} s after its grant"
+    return f"{row['rejected_by']} of {row['account']} at {row['t'] - began:.3f} s{late}"
+
+
+def _delay_s(row: Row) -> float | None:
+    """From the grant to the arrival, where the provider noted both."""
+    granted = row.get("granted")
+    return row["t"] - float(granted) if granted else None
+
+
+def _lateness(rows: Sequence[Row]) -> dict[str, float]:
+    delays = [delay_s for row in rows if (delay_s := _delay_s(row)) is not None]
+    return {**percentiles(delays), "max": round(max(delays), 3)} if delays else {}
 
 
 def _use(outcome: Outcome, accepted: Sequence[Row]) -> dict[str, Json]:

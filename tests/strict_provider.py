@@ -94,7 +94,7 @@ def count_tokens(body: Json) -> int:
 def written(body: Json, headers: dict[str, str], needs: dict[str, int]) -> Json:
     """The row of a request in the books."""
     count = needs["input_tokens"]
-    names = {name: headers.get(f"x-llm-fleet-{name}") for name in ("ticket", "fence")}
+    names = {name: headers.get(f"x-llm-fleet-{name}") for name in ("ticket", "fence", "granted")}
     row = {"t": time.time(), "status": 200, "ended_t": None, "stream": bool(body.get("stream"))}
     most = needs["tokens"] - count
     tokens = {"input_tokens": count, "max_output_tokens": most, "output_tokens": 0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,7 @@ __all__ = ["endpoint"]
 
 
 def endpoint(adapter: Adapter, pool: ClientPool, *, trace_headers: bool = False) -> Handler:
-    """The handler that sends; `trace_headers` names ticket and fence in the request."""
+    """The handler that sends; `trace_headers` names ticket, fence and time of the grant."""
 
     async def send(call: Call) -> Response:
         lease = call.lease
@@ -34,5 +35,10 @@ def endpoint(adapter: Adapter, pool: ClientPool, *, trace_headers: bool = False)
 
 def _traced(call: Call, lease: Lease) -> Call:
     extra: Mapping[str, Any] = call.extra
-    headers = {"x-llm-fleet-ticket": lease.ticket, "x-llm-fleet-fence": str(lease.fence)}
+    granted_at = time.time() - (time.monotonic() - lease.granted_at)
+    headers = {
+        "x-llm-fleet-ticket": lease.ticket,
+        "x-llm-fleet-fence": str(lease.fence),
+        "x-llm-fleet-granted": f"{granted_at:.3f}",
+    }
     return replace(call, extra={**extra, "extra_headers": {**extra.get("extra_headers", {}), **headers}})
