@@ -23,13 +23,7 @@
 --              After the step each queue is empty or its head is blocked.
 
 --@include lib/calls
-do
-    --@include lib/express
-    local said = express()
-    if said then
-        return said
-    end
-end
+--@include lib/express
 --@include lib/core
 
 if not open_for_caller() then

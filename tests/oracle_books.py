@@ -149,9 +149,9 @@ class Books:
         return f"unknown{self._numbers}"
 
     def enqueue(self, process: str, **options: Any) -> Wire:
-        """An enqueue with a new id."""
+        """An enqueue with a new id, as processes choose it."""
         self._numbers += 1
-        return enqueue(f"t{self._numbers}", self.members[process], **options)
+        return enqueue(f"{process}-{self._numbers:x}", self.members[process], **options)
 
     def held_by(self, process: str) -> list[Held]:
         """The leases of a process, the oldest first; some may have run out."""

@@ -5,31 +5,38 @@
 -- decides nothing of its own (a test compares the two), and is one function, of few tables: making what the whole
 -- script is made of costs more than such a step.
 
-local function express()
-    local texts, place_of = opening.texts, opening.place_of
-    if not (texts[1] and texts[5]) or (texts[2] or "{}") ~= "{}" or (texts[3] or "{}") ~= "{}"
-        or (texts[4] or "[]") ~= "[]" or (texts[6] and string.sub(texts[6], -4) ~= ",{}]") then
-        return nil                 -- something waits, a key is out of service, a tenant has limits
+do
+    local function express()
+        local texts, place_of = opening.texts, opening.place_of
+        if not (texts[1] and texts[5]) or (texts[2] or "{}") ~= "{}" or (texts[3] or "{}") ~= "{}"
+            or (texts[4] or "[]") ~= "[]" or (texts[6] and string.sub(texts[6], -4) ~= ",{}]") then
+            return nil                 -- something waits, a key is out of service, a tenant has limits
+        end
+        local epoch, predecessor, fence, seq, offset, seen, lease_clock, presence, ttl, touched, expires, has_crowd =
+            unpack(cjson.decode(texts[1]))
+        local process = cjson.decode(texts[5])
+        if epoch ~= ARGV[2] or tonumber(ARGV[4]) > fence or process[3] ~= 0 or has_crowd ~= 0 then
+            return nil
+        end
+        local now, floor = opening.server_ms + offset, math.floor      -- as lib/clock has it
+        if now < seen then
+            offset, now = offset + seen - now, seen
+        end
+        lease_clock, presence = lease_clock + math.min(now - seen, floor(ttl / 3)), presence + math.min(now - seen, 1000)
+        if now - touched >= 1000 or lease_clock >= expires or floor(now / 60000) ~= floor(seen / 60000) then
+            return nil                 -- some time has come: of lifetimes, of a lease, of what has ended
+        end
+        local results = {}
+        --@include lib/express_calls
+        --@include lib/express_records
+        --@include lib/express_settles
+        --@include lib/express_grants
+        --@include lib/express_save
+        return string.format('["ok",%d,%d,[%s],[],[],[]]', fence, now, table.concat(results, ","))
     end
-    local epoch, predecessor, fence, seq, offset, seen, lease_clock, presence, ttl, touched, expires, has_crowd =
-        unpack(cjson.decode(texts[1]))
-    local process = cjson.decode(texts[5])
-    if epoch ~= ARGV[2] or tonumber(ARGV[4]) > fence or process[3] ~= 0 or has_crowd ~= 0 then
-        return nil
+
+    local said = express()
+    if said then
+        return said
     end
-    local now, floor = opening.server_ms + offset, math.floor      -- as lib/clock has it
-    if now < seen then
-        offset, now = offset + seen - now, seen
-    end
-    lease_clock, presence = lease_clock + math.min(now - seen, floor(ttl / 3)), presence + math.min(now - seen, 1000)
-    if now - touched >= 1000 or lease_clock >= expires or floor(now / 60000) ~= floor(seen / 60000) then
-        return nil                 -- some time has come: of lifetimes, of a lease, of what has ended
-    end
-    local results = {}
-    --@include lib/express_calls
-    --@include lib/express_records
-    --@include lib/express_settles
-    --@include lib/express_grants
-    --@include lib/express_save
-    return string.format('["ok",%d,%d,[%s],[],[],[]]', fence, now, table.concat(results, ","))
 end

@@ -5,8 +5,8 @@ if not list then
     list = {}
     for k = 2, #keys, 2 do
         local shared, own = records[keys[k] .. "|*"], lane ~= "*" and records[keys[k] .. "|" .. lane]
-        if not (shared or own) then
-            return nil             -- nothing limits it: the key goes that is least in use
+        if not (shared and shared.shape[2] or own and own.shape[2]) then
+            return nil             -- no bucket limits it: the key goes that is least in use
         end
         list[k - 1], list[k] = shared or own, shared and own
     end

@@ -36,9 +36,11 @@ do
                         spacing = kind % 100 < 10 and refill_ms > spacing and refill_ms or spacing
                     end
                     local share = floor(units / rate * 1000)
-                    cost, field, b, record.is_changed = share > cost and share or cost, "", b + 2, true
+                    cost, field, b = share > cost and share or cost, "", b + 2
                 end
-                is_counted = is_counted or (record and shape[1] > 0)
+                if record then
+                    record.is_changed, is_counted = true, is_counted or shape[1] > 0
+                end
             end
             local key, domain = keys[best - 1], keys[best]
             live[#live + 1], live[#live + 2] = id, string.format("g\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t\t%d\t%d%s", ARGV[1], topic,

@@ -18,9 +18,6 @@ do
                 shapes[text] = shape
             end
             local record = cjson.decode(read[2 * i])
-            if not shape[2] then
-                return nil         -- slots alone
-            end
             local at, b = record[2], 3
             for s = 2, #shape, 5 do
                 local kind, ticks = shape[s], now - at

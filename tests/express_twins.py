@@ -1,0 +1,62 @@
+"""Two servers that get the same calls: one takes its steps the express way where it can, one never does."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from llm_fleet.engine.scripts import Script, load_script
+from tests.lua_redis import MiniRedis
+from tests.pool_rig import Rig
+
+__all__ = ["EXPRESS_ONLY", "Twins", "WHOLE_ONLY"]
+
+_SAID, _RETURNED = "local said = express()", "return said\n"
+
+
+def _changed(*changes: tuple[str, str]) -> Script:
+    """pool_step with some of its text replaced."""
+    source = load_script("pool_step").source
+    for old, new in changes:
+        assert source.count(old) == 1, f"pool_step has {source.count(old)} times {old!r}"
+        source = source.replace(old, new)
+    return Script("pool_step", source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
+WHOLE_ONLY = _changed((_SAID, "local said = nil"))
+EXPRESS_ONLY = _changed((_RETURNED, 'return "!" .. said\n'))
+"""Its answers begin with "!" where the step went the express way."""
+
+
+class Twins(Rig):
+    """A rig that makes every call to both, and lets nothing differ: what they answer, and what they store."""
+
+    def __init__(self) -> None:
+        super().__init__(MiniRedis())
+        self.whole = Rig(MiniRedis())
+        self.express_steps = 0
+
+    def call(self, name: str, *arguments: str | int) -> Any:
+        """Call a script on both; gives what both replied."""
+        self.whole.time_ms = self.time_ms
+        replies = [self._call_one(rig, script, *arguments) for rig, script in self._twins(name)]
+        if str(replies[0]).startswith("!"):
+            self.express_steps += 1
+            replies[0] = replies[0][1:]
+        assert replies[0] == replies[1], f"{name} {arguments}"
+        mine, others = self.contents(), self.whole.contents()
+        assert mine == others, f"{name} {arguments}"
+        return replies[0]
+
+    def mailbox(self, process: str) -> Any:
+        """Empties the mailbox of both."""
+        self.whole.mailbox(process)
+        return super().mailbox(process)
+
+    def _twins(self, name: str) -> list[tuple[Rig, Script]]:
+        scripts = (EXPRESS_ONLY, WHOLE_ONLY) if name == "pool_step" else (load_script(name),) * 2
+        return list(zip((self, self.whole), scripts, strict=True))
+
+    def _call_one(self, rig: Rig, script: Script, *arguments: str | int) -> Any:
+        keys = rig.keys.all()[:1] if script.name == "key_switch" else rig.keys.all()
+        return rig.timed(lambda: rig.client.eval(script.source, len(keys), *keys, *arguments))
