@@ -43,7 +43,7 @@ def calm_pool(random: Random) -> PoolLimits:
     lanes = [LaneLimits("big", own[: random.randrange(3)])] if random.random() < 0.7 else []
     tenants = [TenantLimits("x", 3_000, rule((None, None, None, LaneLimits("*", own[:1], 2))))]
     return pool_of(
-        *random.sample(shared, random.randint(0, 4)), keys=random.randint(1, 5), slots=rule((0, 0, 3, 30)),
+        *random.sample(shared, random.randint(0, 4)), keys=rule((1, 2, 3, 4, 5, 9, 20)), slots=rule((0, 0, 3, 30)),
         lanes=lanes, tenants=random.sample(tenants, random.randint(0, 1)),
     )  # fmt: skip
 
@@ -107,6 +107,8 @@ SHAPES = {
     "three limits": LIMITS,
     "tokens together": pool_of(Bucket("tokens", 9_000, rule="at_start_adjust")),
     "eight keys": pool_of(Bucket("requests", 600), keys=8),
+    "a crowd": pool_of(Bucket("requests", 600), *TOKENS, per_day(6_000), keys=12),
+    "a crowd with limits of a lane": pool_of(Bucket("requests", 600), keys=12, lanes=[LANE]),
     "a day": pool_of(per_day(600), Bucket("requests", 600)),
     "slots": pool_of(Bucket("requests", 600), slots=9),
     "limits of a lane": pool_of(Bucket("requests", 600), lanes=[LANE]),
@@ -118,7 +120,7 @@ UNLIKE = {
     "no limits": pool_of(),
     "slots alone": pool_of(slots=5),
     "limits of a tenant": pool_of(Bucket("requests", 600), tenants=[TenantLimits("x", 1_000, LaneLimits("*", (), 9))]),
-    "nine keys": pool_of(Bucket("requests", 600), keys=9),
+    "a crowd with slots": pool_of(Bucket("requests", 600), keys=9, slots=9),
     "a key of two accounts": PoolLimits("p", (("k0", ("d0", "d1")),), tuple(
         DomainLimits(f"d{i}", (LaneLimits("*", (Bucket("requests", 600),)),)) for i in range(2)
     )),

@@ -15,7 +15,7 @@ do
         local epoch, predecessor, fence, seq, offset, seen, lease_clock, presence, ttl, touched, expires, has_crowd =
             unpack(cjson.decode(texts[1]))
         local process = cjson.decode(texts[5])
-        if epoch ~= ARGV[2] or tonumber(ARGV[4]) > fence or process[3] ~= 0 or has_crowd ~= 0 then
+        if epoch ~= ARGV[2] or tonumber(ARGV[4]) > fence or process[3] ~= 0 then
             return nil
         end
         local now, floor = opening.server_ms + offset, math.floor      -- as lib/clock has it

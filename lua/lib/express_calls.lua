@@ -5,7 +5,7 @@ local records, wanted = {}, {} -- "domain|lane" -> lib/express_records, or false
 local found, keys              -- the texts of the leases; key id, domain, ... of the key set
 do
     local LEASE = "^g\t([^\t]*)\t([^\t]*)\t[^\t]*\t([^\t|]*)\t%d+\t%d+\t%d+\t[^\t]*\t%d+\t(%d)()"
-    local prefix, highest, keyset, lanes = ARGV[1] .. "-", process[6], nil, {}
+    local prefix, highest, keyset, lanes, prefers = ARGV[1] .. "-", process[6], nil, {}, false
 
     local function want(field)
         if records[field] == nil then
@@ -24,7 +24,7 @@ do
             if not number or number <= highest or number >= 2 ^ 50 then
                 return nil         -- not new for certain
             end
-            highest, keyset = number, call[3]
+            highest, keyset, prefers = number, call[3], prefers or call[11] ~= ""
             if call[4] ~= lanes[#lanes] then
                 lanes[#lanes + 1] = call[4]
             end
@@ -53,6 +53,9 @@ do
             return nil             -- not known, or nobody watches the caller's leases yet (lib/expiry)
         end
         keys = cjson.decode(text)
+        if keys[1] == "#" then
+            --@include lib/express_crowd
+        end
         for k = 2, #keys, 2 do
             if string.find(keys[k], "|", 1, true) then
                 return nil

@@ -19,6 +19,13 @@ do
             end
             local record = cjson.decode(read[2 * i])
             local at, b = record[2], 3
+            record.slots = string.sub(wanted[i], -2) == "|*" and shape[1] or 0
+            if has_crowd == 1 then
+                if record.slots > 0 then
+                    return nil     -- the index tells whether they are taken
+                end
+                record.before = cjson.decode(read[2 * i])
+            end
             for s = 2, #shape, 5 do
                 local kind, ticks = shape[s], now - at
                 if kind >= 1000 then
@@ -33,7 +40,6 @@ do
                 b = b + 2
             end
             record.shape, record.field, records[wanted[i]] = shape, wanted[i], record
-            record.slots = string.sub(wanted[i], -2) == "|*" and shape[1] or 0
         end
     end
 end
