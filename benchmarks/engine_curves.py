@@ -61,8 +61,8 @@ def turn_over(pool: ScriptPool, leases: list[str], count: int) -> int:
 def unblocked(client: redis.Redis, count: int) -> Callable[[int], float]:
     def cost(keys: int) -> float:
         pool = ScriptPool(client, pool_limits(keys))
-        pool.live(1, 20)
-        return best_of(client, REPEATS, lambda: pool.live(1, count))
+        pool.live(1, 20, rides=False)
+        return best_of(client, REPEATS, lambda: pool.live(1, count, rides=False))
 
     return cost
 
@@ -110,8 +110,8 @@ def with_processes(client: redis.Redis, count: int) -> Callable[[int], float]:
     def cost(processes: int) -> float:
         others = [f"other-{i}" for i in range(processes - 1)]
         pool = ScriptPool(client, pool_limits(), *others, PROCESS)
-        pool.live(1, 20)
-        return best_of(client, REPEATS, lambda: pool.live(1, count))
+        pool.live(1, 20, rides=False)
+        return best_of(client, REPEATS, lambda: pool.live(1, count, rides=False))
 
     return cost
 

@@ -118,15 +118,15 @@ class ScriptPool:
             results = self.step(self.enqueues(min(MOST_OPERATIONS, count - first), process), process).results
             assert {result[0] for result in results} == {"q"}, results[0]
 
-    def live(self, batch: int, rounds: int) -> int:
+    def live(self, batch: int, rounds: int, *, rides: bool = True) -> int:
         """So many lives that never wait; settles ride with the next enqueues where a step has room.
 
-        Lives one at a time do not: there each settle is a step of its own.
+        Without `rides` each settle is a step of its own.
         """
         before: list[Wire] = []
         for number in range(rounds):
             asked = self.enqueues(batch)
-            if before and (batch == 1 or 2 * batch > MOST_OPERATIONS):
+            if before and (not rides or 2 * batch > MOST_OPERATIONS):
                 self.step(before)
                 before = []
             results = self.step([*before, *asked]).results

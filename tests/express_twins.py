@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from typing import Any
 
 from llm_fleet.engine.scripts import Script, load_script
 from tests.lua_redis import MiniRedis
 from tests.pool_rig import Rig
 
-__all__ = ["EXPRESS_ONLY", "Twins", "WHOLE_ONLY"]
+__all__ = ["Twins"]
 
-_SAID, _RETURNED = "local said = express()", "return said\n"
+_EXPRESS = ("return said\n", 'return "!" .. said\n')
+_WHOLE = ("local said = express()", "local said = nil")
 
 
-def _changed(*changes: tuple[str, str]) -> Script:
+@cache
+def _changed(source: str, old: str, new: str) -> Script:
     """pool_step with some of its text replaced."""
-    source = load_script("pool_step").source
-    for old, new in changes:
-        assert source.count(old) == 1, f"pool_step has {source.count(old)} times {old!r}"
-        source = source.replace(old, new)
+    assert source.count(old) == 1, f"pool_step has {source.count(old)} times {old!r}"
+    source = source.replace(old, new)
     return Script("pool_step", source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
-
-
-WHOLE_ONLY = _changed((_SAID, "local said = nil"))
-EXPRESS_ONLY = _changed((_RETURNED, 'return "!" .. said\n'))
-"""Its answers begin with "!" where the step went the express way."""
 
 
 class Twins(Rig):
@@ -54,8 +50,10 @@ class Twins(Rig):
         return super().mailbox(process)
 
     def _twins(self, name: str) -> list[tuple[Rig, Script]]:
-        scripts = (EXPRESS_ONLY, WHOLE_ONLY) if name == "pool_step" else (load_script(name),) * 2
-        return list(zip((self, self.whole), scripts, strict=True))
+        script = load_script(name)
+        if name != "pool_step":
+            return [(self, script), (self.whole, script)]
+        return [(rig, _changed(script.source, *how)) for rig, how in ((self, _EXPRESS), (self.whole, _WHOLE))]
 
     def _call_one(self, rig: Rig, script: Script, *arguments: str | int) -> Any:
         keys = rig.keys.all()[:1] if script.name == "key_switch" else rig.keys.all()

@@ -166,13 +166,13 @@ def test_what_is_learned_is_halved_so_that_new_leases_count() -> None:
     assert (reserved, actual) == (samples * 100, samples * 80)
 
 
-def test_once_enough_is_known_every_fourth_lease_teaches() -> None:
-    """The first fifty all teach, after that those whose fence is a multiple of four."""
+def test_once_enough_is_known_every_eighth_lease_teaches() -> None:
+    """The first fifty all teach, after that those whose fence is a multiple of eight."""
     rig = mini_rig(pool_of(Bucket("input_tokens", 10**8, rule="at_start_adjust")), "A")
     live(rig, 50, (80, 50))
     assert learned(rig)["2"][0] == 50
     live(rig, 50, (80, 50))
-    assert learned(rig)["2"][0] == 50 + len(range(52, 101, 4))
+    assert learned(rig)["2"][0] == 50 + len(range(56, 101, 8))
 
 
 def test_key_is_moved_by_newer_configurations_only() -> None:

@@ -158,11 +158,11 @@ def test_lease_of_what_waits_in_a_restored_state_leaves_the_queue() -> None:
     assert [grant[0] for grant in rig.taken("A").grants] == ids[2:]
 
 
-def test_lease_of_every_fourth_fence_teaches() -> None:
-    """What a lease used that was taken over after lost writes counts for the ratio, of one in four."""
+def test_lease_of_every_eighth_fence_teaches() -> None:
+    """What a lease used that was taken over after lost writes counts for the ratio, of one in eight."""
     limits = pool_of(Bucket("input_tokens", 6_000, jitter_ms=0, rule="at_start_adjust"))
     rig, learned = mini_rig(limits), []
-    for fence in (5, 8):
+    for fence in (4, 8):
         rig.client.flushall()
         rig.register("A", limits, leases=[rig.lease(f"t{fence}", ["k0", fence], input_tokens=90)])
         rig.taken("A", settle(f"t{fence}", 30, 1))

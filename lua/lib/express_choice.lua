@@ -29,11 +29,10 @@ for k = 2, #keys, 2 do
             local free = record.slots - counted[domain] - (moved[domain] or 0)
             room = room and free > 0 and math.min(room, (free - 1) / record.slots) or nil
         end
-        local b = 3
-        for s = 2, shape and room and #shape or 0, 5 do
-            local spare = record[b] - record[b + 1] - shape.needs[b] - shape.needs[b + 1]
-            local share = spare / shape[s + 2]
-            room, b = spare >= 0 and room and (share < room and share or room) or nil, b + 2
+        for n = 1, shape and room and #shape.needs or 0 do
+            local spare = record[2 * n + 1] - record[2 * n + 2] - shape.needs[n] - shape.stakes[n]
+            local share = spare / shape[5 * n - 1]
+            room = spare >= 0 and room and (share < room and share or room) or nil
         end
     end
     if room and keys[k - 1] == preferred then

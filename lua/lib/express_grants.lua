@@ -19,33 +19,17 @@ do
                 return nil         -- it has to wait, or can never go
             end
             fence, seq = fence + 1, seq + 1
-            local charges, spacing, cost, is_counted = {}, 0, -1, false
+            local charges, spacing, cost, is_counted = "", 0, -1, false
             for r = best - 1, best do
                 local record = list[r]
-                local shape, field, b = record and record.shape or {}, record and record.field, 3
-                for s = 2, #shape, 5 do
-                    local kind, rate, units = shape[s], shape[s + 1], shape.needs[b]
-                    if kind >= 200 then
-                        record[b + 1] = record[b + 1] + units
-                        charges[#charges + 1] = string.format("\t%s\t%d\t0\t%d", field, kind, units)
-                    else
-                        record[b] = record[b] - units
-                        charges[#charges + 1] = string.format("\t%s\t%d\t%d\t0", field, kind, units)
-                        local refill_ms = floor(units / rate)
-                        refill_ms = refill_ms * rate < units and refill_ms + 1 or refill_ms
-                        spacing = kind % 100 < 10 and refill_ms > spacing and refill_ms or spacing
-                    end
-                    local share = floor(units / rate * 1000)
-                    cost, field, b = share > cost and share or cost, "", b + 2
-                end
                 if record then
-                    record.is_changed, is_counted = true, is_counted or shape[1] > 0
+                    --@include lib/express_taking
                 end
             end
             local key, domain = keys[best - 1], keys[best]
             live[#live + 1], live[#live + 2] = id, string.format("g\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t\t%d\t%d%s", ARGV[1], topic,
-                key, domain, fence, lease_clock, spacing, cost, (cold > 0 or fence % 4 == 0) and 1 or 0,
-                table.concat(charges))
+                key, domain, fence, lease_clock, spacing, cost, (cold > 0 or fence % 8 == 0) and 1 or 0,
+                charges)
             joined[#joined + 1], joined[#joined + 2] = "0", "o|" .. ARGV[1] .. "|" .. id
             if is_counted then
                 joined[#joined + 1], joined[#joined + 2] = "0", "f|" .. domain .. "|" .. id

@@ -25,7 +25,7 @@ do
         local own, fence = tenant_choice(ticket), pool.fence + 1
         pool.fence, ticket.state, ticket.order, ticket.at, ticket.key = fence, "g", fence, pool.lease, choice.key
         choice.is_used = true
-        ticket.teaches = (ticket.cold > 0 or fence % 4 == 0) and 1 or 0
+        ticket.teaches = (ticket.cold > 0 or fence % 8 == 0) and 1 or 0
         take_charges(ticket, own and choice.domains .. "|" .. own.domains or choice.domains, { choice, own })
         granted[#granted + 1] = ticket
         if ticket.process ~= pool.caller then
