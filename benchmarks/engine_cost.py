@@ -32,7 +32,7 @@ def bare_us(client: redis.Redis, calls: int) -> float:
 
 
 def life_us(pool: ScriptPool, batch: int, lives: int, *, rides: bool = True) -> float:
-    """CPU of a life that never waits, in steps of so many; the best of some short runs: in the others more ran."""
+    """CPU of a life that never waits, in steps of so many: the best of some short runs."""
     rounds = max(6, lives // batch // REPEATS)
     pool.live(batch, max(3, 60 // batch))
     return best_of(pool.client, REPEATS, lambda: pool.live(batch, rounds, rides=rides))
@@ -61,7 +61,9 @@ def measure_cost(client: redis.Redis, *, is_quick: bool) -> Section:
         figures.append(Figure(name, cost, "µs", ("≤", TARGETS_US[batch])))
         batches.append({"x": batch, "us": cost, "times_bare": round(cost / bare, 1), "commands": commands})
     riding = life_us(ScriptPool(client, pool_limits()), 1, lives)
-    figures.append(Figure("Redis CPU per life, one task: each settle rides with the next enqueue", riding, "µs"))
+    figures.append(
+        Figure("Redis CPU per life, one task whose settle rides with its next enqueue", riding, "µs")
+    )
     return Section(figures, {"batches": {"bare_us": bare, "lives": batches}})
 
 

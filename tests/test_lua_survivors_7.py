@@ -157,7 +157,7 @@ def test_what_is_learned_is_halved_so_that_new_leases_count() -> None:
     """At 256 samples all sums are halved."""
     rig = mini_rig(pool_of(Bucket("input_tokens", 10**8, rule="at_start_adjust")), "A")
     seen = []
-    for _ in range(20):
+    for _ in range(40):
         live(rig, 50, (80, 50))
         seen.append(learned(rig)["2"][0])
     assert max(seen) < 256
