@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -15,7 +17,10 @@ from tests.oracle_books import Books
 from tests.oracle_stories import MODEST, Act, acts, members, perform, pools
 from tests.pool_rig import beat, cancel, enqueue, leave, per_day, pool_of, settle
 
-TOKENS = (Bucket("input_tokens", 9_000, rule="at_start_adjust"), Bucket("output_tokens", 9_000, rule="as_produced"))
+TOKENS = (
+    Bucket("input_tokens", 9_000, rule="at_start_adjust"),
+    Bucket("output_tokens", 9_000, rule="as_produced"),
+)
 LIMITS = pool_of(Bucket("requests", 600), *TOKENS, keys=3)
 ASK = {"tokens": (90, 300)}
 
@@ -39,7 +44,10 @@ def calm_pool(random: Random) -> PoolLimits:
         Bucket("tokens", rule((9_000, 60_000)), rule=rule(("at_start", "at_start_adjust"))),
         per_day(rule((50, 5_000))),
     ]
-    own = (Bucket("requests", 90, window_ms=rule((0, 0, 0, 60_000))), Bucket("output_tokens", 9_000, rule=rule(RULES)))
+    own = (
+        Bucket("requests", 90, window_ms=rule((0, 0, 0, 60_000))),
+        Bucket("output_tokens", 9_000, rule=rule(RULES)),
+    )
     lanes = [LaneLimits("big", own[: random.randrange(3)])] if random.random() < 0.7 else []
     tenants = [TenantLimits("x", 3_000, rule((None, None, None, LaneLimits("*", own[:1], 2))))]
     return pool_of(
@@ -56,7 +64,13 @@ def calm_step(books: Books, random: Random) -> None:
     for id in random.sample(held, min(len(held), random.choice((0, 1, 3, 9)))):
         usage = (random.choice((0, 1, 40, 300)), random.choice((0, 7, 90, 700)))
         odd = random.random()
-        wires.append(settle(id, *usage) if odd > 0.03 else settle(id) if odd > 0.01 else settle(id, *usage, pause_ms=300))
+        wires.append(
+            settle(id, *usage)
+            if odd > 0.03
+            else settle(id)
+            if odd > 0.01
+            else settle(id, *usage, pause_ms=300)
+        )
     for _ in range(random.choice((0, 1, 1, 4))):
         wires.append(books.enqueue(
             process, lane=random.choice(("*", "*", "big")), tokens=(random.choice((0, 9, 80)), random.choice((1, 90, 600))),
@@ -106,6 +120,7 @@ SHAPES = {
     "one limit": pool_of(Bucket("requests", 600)),
     "three limits": LIMITS,
     "tokens together": pool_of(Bucket("tokens", 9_000, rule="at_start_adjust")),
+    "little output": pool_of(Bucket("output_tokens", 900, rule="as_produced"), keys=8),
     "eight keys": pool_of(Bucket("requests", 600), keys=8),
     "a crowd": pool_of(Bucket("requests", 600), *TOKENS, per_day(6_000), keys=12),
     "a crowd with limits of a lane": pool_of(Bucket("requests", 600), keys=12, lanes=[LANE]),
@@ -133,7 +148,9 @@ def test_limits_of_common_shapes_go_express(shape: str) -> None:
     limits = {**SHAPES, **UNLIKE}[shape]
     lane = "big" if "lane" in shape else "*"
     twins = opened(limits)
-    asks = [[enqueue(f"A-{number}{at}", limits, lane=lane, **ASK) for at in range(3)] for number in range(2, 5)]
+    asks = [
+        [enqueue(f"A-{number}{at}", limits, lane=lane, **ASK) for at in range(3)] for number in range(2, 5)
+    ]
     went = {goes_express(twins, "A", *asks[0])}
     settled = goes_express(twins, "A", settle("A-20", 80, 200), settle("A-21", 99, 400))
     went.add(goes_express(twins, "A", settle("A-22", 0, 0), *asks[1], asks[2][0]))
@@ -150,6 +167,8 @@ TAKEN: dict[str, Callable[[Twins], list[object]]] = {
     "a lane without limits of its own": lambda twins: [enqueue("A-2", LIMITS, lane="small", **ASK)],
     "all that fits": lambda twins: [enqueue("A-2", LIMITS, tokens=(8_925, 300))],
     "a moment before lifetimes are due": lambda twins: twins.advance(999) or [settle("A-1", 90, 100)],
+    "a settle of what was reported": lambda twins: twins.taken("A", beat(("A-1", 70))) and [settle("A-1", 90, 100)],
+    "a clock that goes back": lambda twins: twins.advance(-30) or [settle("A-1", 90, 100)],
     "another key while one is paused": lambda twins: twins.taken("A", settle("A-1", 9, 9, pause_ms=9_000)) and [
         enqueue("A-2", LIMITS, preferred="k0", **ASK)
     ],
@@ -210,6 +229,64 @@ def test_what_is_out_of_the_ordinary_does_not(kind: str) -> None:
     """It is left to the whole script."""
     twins = opened()
     assert not goes_express(twins, "A", *LEFT[kind](twins))
+
+
+def test_a_slot_is_free_in_the_step_that_frees_it() -> None:
+    """The only slot goes from one ticket to the next within one step."""
+    limits = pool_of(Bucket("requests", 600), slots=1)
+    twins = Twins()
+    twins.register("A", limits)
+    twins.enqueue("A", "A-1")
+    assert goes_express(twins, "A", settle("A-1", 0, 0), enqueue("A-2", limits))
+    assert not goes_express(twins, "A", enqueue("A-3", limits))
+
+
+def test_what_settled_leases_teach_is_learned_express() -> None:
+    """Predictions and ratios are one, also once enough is known, and of answers longer than what a bucket holds."""
+    limits = pool_of(
+        Bucket("input_tokens", 90_000, rule="at_start_adjust"),
+        Bucket("output_tokens", 900_000, burst_ms=600, rule="as_produced"),
+    )
+    twins, went = opened(limits), 0
+    twins.taken("A", settle("A-1", 80, 1_500), settle("B-1", 80, 1_500))
+    twins.advance(400)
+    for number in range(2, 80):
+        went += goes_express(twins, "A", enqueue(f"A-{number:x}", limits, tokens=(90, 99_000)))
+        twins.advance(300)
+        went += goes_express(twins, "A", settle(f"A-{number:x}", 80, 1_500 + 70 * (number % 9)))
+        twins.advance(200)
+    assert went > 80
+    known = json.loads(twins.client.hgetall(twins.keys.all()[0])["output|*|"])
+    assert known == [2_060, 50]
+
+
+def test_a_limit_that_is_gone_is_left_to_the_whole_script() -> None:
+    """A lease that was charged by it ends there."""
+    twins = opened(replace(LIMITS, version=1))
+    fewer = replace(pool_of(Bucket("requests", 600), keys=3), version=2)
+    twins.register("A", fewer)
+    twins.advance(20)
+    assert not goes_express(twins, "A", settle("A-1", 9, 9))
+    assert twins.snapshot()["leases"] == 1
+
+
+def test_more_than_a_limit_is_left_to_the_whole_script() -> None:
+    """Where two minutes' worth is saved up, too."""
+    limits = pool_of(Bucket("input_tokens", 600, burst_ms=120_000))
+    twins = opened(limits)
+    assert not goes_express(twins, "A", enqueue("A-2", limits, tokens=(601, 9)))
+    assert goes_express(twins, "A", enqueue("A-3", limits, tokens=(600, 9)))
+
+
+def test_a_crowd_without_its_entries_is_left_to_the_whole_script() -> None:
+    """A key that a set should have and has not ends no step."""
+    limits = pool_of(Bucket("requests", 600), keys=9)
+    twins = opened(limits)
+    for rig in (twins, twins.whole):
+        pool = rig.keys.all()[0]
+        names = [name for name in rig.client.hgetall(pool) if name.startswith("entry|") and "|@" not in name]
+        rig.client.execute_command("HDEL", pool, *(name for name in names if "|d|" not in name))
+    assert not goes_express(twins, "A", enqueue("A-2", limits))
 
 
 def test_the_first_lease_of_a_process_does_not() -> None:

@@ -57,10 +57,7 @@ do
             --@include lib/express_crowd
         end
         for k = 2, #keys, 2 do
-            if string.find(keys[k], "|", 1, true) then
-                return nil
-            end
-            want(keys[k] .. "|*")
+            want(keys[k] .. "|*")  -- of several domains there is none
             for i = 1, #lanes do
                 if lanes[i] ~= "*" then
                     want(keys[k] .. "|" .. lanes[i])
