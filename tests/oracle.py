@@ -143,6 +143,7 @@ class Oracle:
                     said.results[at] = ("c", self.endings.cancel(id))
                 case _:
                     later.append((at, wire))
+        self.outputs.judge(len(self.leases))
         self._unpark()
         is_free = not self.queues  # nothing waits: what can go goes at once, up to the first that cannot
         for at, (kind, *rest) in later:

@@ -10,7 +10,8 @@ do
             local id, lane, input, output, preferred = call[2], call[4], call[5], call[6], call[11]
             local topic = lane .. "|" .. call[10]
             answers[topic] = answers[topic] or read_json(texts[place_of["output|" .. topic]], { 0, 0 })
-            local known, predicted, cold = answers[topic], math.min(output, 256), 1
+            local known, cold = answers[topic], 1
+            local predicted = math.min(output, math.max(256, known[1]))
             if known[2] >= 20 then
                 predicted, cold = math.max(1, math.min(output, known[1])), known[2] < 50 and 2 or 0
             end

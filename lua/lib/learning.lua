@@ -1,7 +1,7 @@
 -- lib/learning: what settled leases teach: the lengths of answers, and how much of what is reserved is
 -- consumed (lib/ratio).
 --
--- Per topic (lane|tag): "output|<topic>" is [quantile, samples], "outputs|<topic>" the recent
+-- Per topic (lane|tag): "output|<topic>" is [quantile, samples, all that were seen], "outputs|<topic>" the recent
 -- outputs, the newest first, each with its comma WIDTH characters wide.
 
 --@include lib/ratio
@@ -40,17 +40,37 @@ local function moves(quantile, came, went)
     return came ~= went and nth_largest(outputs_in(came .. went), 1) >= quantile
 end
 
-local function learn_outputs(topic, outputs)
-    local known = answers_of(topic)
-    local came = table.concat(outputs)
-    local ring = came .. (redis.call("HGET", KEYS[1], "outputs|" .. topic) or "")
-    local kept, went = string.sub(ring, 1, RING * WIDTH), string.sub(ring, RING * WIDTH + 1)
-    written[#written + 1] = "outputs|" .. topic
-    written[#written + 1] = kept
-    if known[2] < RING or moves(known[1], came, went) then
-        known[1], known[2] = quantile_of(kept), #kept / WIDTH
-        written[#written + 1] = "output|" .. topic
-        written[#written + 1] = string.format("[%d,%d]", known[1], known[2])
+local learn_outputs
+do
+    -- Leases in flight without those that end in this call.
+    local function still_in_flight()
+        local count = redis.call("ZLEXCOUNT", KEYS[3], "[o|", "(o}")
+        for i = 1, #left do
+            count = string.sub(left[i], 1, 2) == "o|" and count - 1 or count
+        end
+        return count
+    end
+
+    -- How many samples are told of. Those that end first are the short ones: as long as more than one in ten of
+    -- what was begun is still in flight, what is known is not enough to predict.
+    local function told_of(topic, known, kept)
+        local _, cold = predict(topic, 1)
+        return cold == 1 and known[3] < (ONE_IN - 1) * still_in_flight() and known[2] or kept
+    end
+
+    function learn_outputs(topic, outputs)
+        local known = answers_of(topic)
+        local came = table.concat(outputs)
+        local ring = came .. (redis.call("HGET", KEYS[1], "outputs|" .. topic) or "")
+        local kept, went = string.sub(ring, 1, RING * WIDTH), string.sub(ring, RING * WIDTH + 1)
+        written[#written + 1] = "outputs|" .. topic
+        written[#written + 1] = kept
+        if known[2] < RING or moves(known[1], came, went) then
+            known[3] = (known[3] or known[2]) + #outputs
+            known[1], known[2] = quantile_of(kept), told_of(topic, known, #kept / WIDTH)
+            written[#written + 1] = "output|" .. topic
+            written[#written + 1] = string.format("[%d,%d,%d]", known[1], known[2], known[3])
+        end
     end
 end
 

@@ -10,12 +10,13 @@ do
         return answers[topic]
     end
 
-    -- Predicted output tokens, at most max_tokens; and 1 (cold) while there are not enough samples: then at most
-    -- 256, and at most an eighth of the capacity (lib/charge). 2: predicted, but still learning from each.
+    -- Predicted output tokens, at most max_tokens; and 1 (cold) while there are not enough samples: then 256, or what
+    -- is known so far if that is more, and at most an eighth of the capacity (lib/charge). 2: predicted, but still
+    -- learning from each.
     function predict(topic, max_tokens)
         local known = answers_of(topic)
         if known[2] < ENOUGH then
-            return math.min(max_tokens, COLD), 1
+            return math.min(max_tokens, math.max(COLD, known[1])), 1
         end
         return math.max(1, math.min(max_tokens, known[1])), known[2] < RING and 2 or 0
     end

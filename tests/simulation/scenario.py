@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from random import Random
 
 from llm_fleet.engine.values import Bucket, DomainLimits, LaneLimits, PoolLimits, TenantLimits
 
@@ -31,6 +33,8 @@ class Scenario:
     `weights` are those of the tenants, in thousandths. Between calls those of the bands in `thinking` pause
     for `think_ms`. Input tokens are as `sizes` has them for the band, else `input_tokens`, and estimated by
     `guessed_high` of them too high. A request leaves `delay_ms` after its process has its grant.
+    With `output_sigma` answers are lognormal around the first of `output_tokens`; each of their tokens takes
+    `token_us` beside `call_ms`.
     """
 
     limits: tuple[Limit, ...] = (Limit("requests", 120, 10.0),)
@@ -45,6 +49,8 @@ class Scenario:
     input_tokens: Span = (100, 100)
     guessed_high: float = 0.0
     output_tokens: Span = (50, 50)
+    output_sigma: float = 0.0
+    token_us: int = 0
     max_output_tokens: int = 100
     call_ms: Span = (50, 50)
     think_ms: Span = (0, 0)
@@ -61,6 +67,12 @@ class Scenario:
     restart_s: float = 0.0
     throttles: tuple[tuple[float, float], ...] = ()
     jumps_ms: tuple[tuple[float, int], ...] = ()
+
+    def output(self, chance: Random) -> int:
+        """How many tokens an answer would have."""
+        if self.output_sigma:
+            return max(1, round(self.output_tokens[0] * math.exp(chance.gauss(0, self.output_sigma))))
+        return chance.randint(*self.output_tokens)
 
     def pool(self, group: int) -> PoolLimits:
         """What the processes of a group register: all accounts' keys, or every so-manieth."""

@@ -85,8 +85,8 @@ class Caller:
             return
         scenario, chance = fleet.scenario, fleet.chance
         wanted, most = ticket.tokens
-        output = min(most, chance.randint(*scenario.output_tokens))
-        duration = chance.randint(*scenario.call_ms) * MS
+        output = min(most, scenario.output(chance))
+        duration = chance.randint(*scenario.call_ms) * MS + output * scenario.token_us
         request = Request(wanted - int(wanted * scenario.guessed_high), output, most, duration)
         account = fleet.accounts[ticket.key.removeprefix("key-of-")]
         refused_by = account.start(request)
