@@ -19,6 +19,7 @@ class Outputs:
     def __init__(self) -> None:
         self.recent: dict[str, list[int]] = {}
         self.seen: Counter[str] = Counter()
+        self.begun: Counter[str] = Counter()
         self.taught: set[str] = set()
         self.trusted: set[str] = set()
 
@@ -40,9 +41,14 @@ class Outputs:
         self.seen[topic] += 1
         self.taught.add(topic)
 
+    def begin(self, topic: str) -> None:
+        """A call begins of whose output nothing is known."""
+        self.begun[topic] += 1
+
     def judge(self, in_flight: int) -> None:
         """What ends first is short: trust what has just been taught when nine in ten of what was begun have ended."""
         for topic in self.taught:
-            if len(self.recent[topic]) >= ENOUGH and self.seen[topic] >= LEFT_OF_TEN * in_flight:
+            left = min(in_flight, self.begun[topic] - self.seen[topic])
+            if len(self.recent[topic]) >= ENOUGH and self.seen[topic] >= LEFT_OF_TEN * left:
                 self.trusted.add(topic)
         self.taught.clear()

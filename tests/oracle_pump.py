@@ -128,6 +128,8 @@ class Pump:
     def _grant(self, ticket: Ticket, verdict: Verdict, own: Verdict) -> None:
         oracle, flow = self.oracle, ticket.flow
         oracle.fence += 1
+        if ticket.is_cold:
+            oracle.outputs.begin(f"{ticket.lane}|{ticket.tag}")
         ticket.state, ticket.key, ticket.fence = "g", verdict.key, oracle.fence
         ticket.domains, ticket.expires_at = verdict.domains + own.domains, oracle.lease_now + oracle.ttl_ms
         keys, tenants = (

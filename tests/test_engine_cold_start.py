@@ -24,10 +24,10 @@ def sixty_begun() -> Rig:
     return rig
 
 
-def held_for(rig: Rig, ticket: str) -> int:
+def held_for(rig: Rig, ticket: str, tag: str = "") -> int:
     """What is held for one more call."""
     before = rig.bucket()["held"]
-    rig.enqueue("A", ticket, tokens=(0, 1_000))
+    rig.enqueue("A", ticket, tokens=(0, 1_000), tag=tag)
     return int(rig.bucket()["held"] - before)
 
 
@@ -50,6 +50,25 @@ def test_samples_count_when_nine_in_ten_have_ended() -> None:
     assert held_for(rig, "next") == 256
     rig.taken("A", settle("next", 0, 100), settle("t53", 0, 100))
     assert held_for(rig, "another") == 100
+
+
+def test_a_rare_tag_is_known_though_the_fleet_is_busy() -> None:
+    """Only calls of its own count: forty others in flight do not keep it from being known after twenty."""
+    rig = sixty_begun()
+    for at in range(20):
+        assert held_for(rig, f"rare{at}", "rare") == 256
+        rig.taken("A", settle(f"rare{at}", 0, 100))
+    assert held_for(rig, "next", "rare") == 100
+
+
+def test_calls_that_failed_are_not_waited_for() -> None:
+    """Thirty of fifty end without an answer: that they ended is enough."""
+    limits = pool_of(Bucket("output_tokens", 10**6, jitter_ms=0, rule="as_produced"))
+    rig = mini_rig(limits)
+    rig.taken("A", *(enqueue(f"t{i}", limits, tokens=(0, 1_000)) for i in range(50)))
+    rig.taken("A", *(settle(f"t{i}") for i in range(30)))
+    rig.taken("A", *(settle(f"t{i}", 0, 100) for i in range(30, 50)))
+    assert held_for(rig, "next") == 100
 
 
 def test_cold_start_draws_no_429_where_answers_differ_in_length() -> None:

@@ -257,7 +257,7 @@ def test_what_settled_leases_teach_is_learned_express() -> None:
         twins.advance(200)
     assert went > 80
     known = json.loads(twins.client.hgetall(twins.keys.all()[0])["output|*|"])
-    assert known == [2_060, 50]
+    assert known == [2_060, 50, 51, 20]
 
 
 def test_a_limit_that_is_gone_is_left_to_the_whole_script() -> None:

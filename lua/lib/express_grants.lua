@@ -20,6 +20,9 @@ do
                 return nil         -- it has to wait, or can never go
             end
             fence, seq = fence + 1, seq + 1
+            if cold == 1 then
+                known[4], known.is_changed = (known[4] or 0) + 1, true
+            end
             local charges, spacing, cost, is_counted = "", 0, -1, false
             for r = best - 1, best do
                 local record = list[r]

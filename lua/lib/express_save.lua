@@ -18,6 +18,13 @@ do
             written[at + 1], written[at + 2] = "buckets|" .. wanted[i], string.format(layout, unpack(record))
         end
     end
+    for topic, known in pairs(answers) do
+        if known.is_changed then
+            at = #written
+            written[at + 1], written[at + 2] = "output|" .. topic, string.format("[%d,%d,%d,%d]", known[1], known[2],
+                known[3] or 0, known[4] or 0)
+        end
+    end
     redis.call("HSET", KEYS[1], unpack(written))
     if #gone > 0 then
         redis.call("HDEL", KEYS[2], unpack(gone))

@@ -25,6 +25,10 @@ do
         local own, fence = tenant_choice(ticket), pool.fence + 1
         pool.fence, ticket.state, ticket.order, ticket.at, ticket.key = fence, "g", fence, pool.lease, choice.key
         choice.is_used = true
+        if ticket.cold == 1 then
+            local known = answers_of(ticket.topic)
+            known[4], known.is_changed = (known[4] or 0) + 1, true
+        end
         ticket.teaches = (ticket.cold > 0 or fence % 8 == 0) and 1 or 0
         take_charges(ticket, own and choice.domains .. "|" .. own.domains or choice.domains, { choice, own })
         granted[#granted + 1] = ticket

@@ -1,8 +1,8 @@
 -- lib/learning: what settled leases teach: the lengths of answers, and how much of what is reserved is
 -- consumed (lib/ratio).
 --
--- Per topic (lane|tag): "output|<topic>" is [quantile, samples, all that were seen], "outputs|<topic>" the recent
--- outputs, the newest first, each with its comma WIDTH characters wide.
+-- Per topic (lane|tag): "output|<topic>" is lib/output's, "outputs|<topic>" the recent outputs, the newest first, each
+-- with its comma WIDTH characters wide.
 
 --@include lib/ratio
 
@@ -52,10 +52,13 @@ do
     end
 
     -- How many samples are told of. Those that end first are the short ones: as long as more than one in ten of
-    -- what was begun is still in flight, what is known is not enough to predict.
+    -- what was begun is still in flight, what is known is not enough to predict. (What failed never ends as a sample:
+    -- there are no more in flight than the pool has.)
     local function told_of(topic, known, kept)
         local _, cold = predict(topic, 1)
-        return cold == 1 and known[3] < (ONE_IN - 1) * still_in_flight() and known[2] or kept
+        local begun = (ONE_IN - 1) * ((known[4] or 0) - known[3])
+        local is_early = cold == 1 and known[3] < begun and known[3] < (ONE_IN - 1) * still_in_flight()
+        return is_early and known[2] or kept
     end
 
     function learn_outputs(topic, outputs)
@@ -67,9 +70,7 @@ do
         written[#written + 1] = kept
         if known[2] < RING or moves(known[1], came, went) then
             known[3] = (known[3] or known[2]) + #outputs
-            known[1], known[2] = quantile_of(kept), told_of(topic, known, #kept / WIDTH)
-            written[#written + 1] = "output|" .. topic
-            written[#written + 1] = string.format("[%d,%d,%d]", known[1], known[2], known[3])
+            known[1], known[2], known.is_changed = quantile_of(kept), told_of(topic, known, #kept / WIDTH), true
         end
     end
 end

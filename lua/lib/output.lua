@@ -1,4 +1,7 @@
 -- lib/output: how long answers will be, as the fleet has learned (ENGINE.md §3): lib/learning.
+--
+-- Per topic (lane|tag): "output|<topic>" of KEYS[1] is [quantile, samples, all that were seen, calls that were begun while
+-- there were too few].
 
 local RING = 50                -- so many outputs are remembered of a topic ("lane|tag")
 local answers_of, predict

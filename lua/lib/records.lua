@@ -18,7 +18,7 @@
 
 local written, dropped = {}, {}  -- fields of KEYS[1] and their texts to write at the end, fields to remove
 local ratios = {}        -- lane -> what lib/ratio knows of it
-local answers = {}       -- topic -> [0.9 quantile, samples]: lib/output
+local answers = {}       -- topic -> what lib/output knows
 local processes = {}     -- id -> {seen, pushed_at, state, last call, due, number, dirty}
 local records = {}       -- "domain|lane" -> {field, domain, shapes, pause_until, buckets, dirty}, or false
 local pool = { state_ttl = 3600000 }   -- the meta record, `now`, and how long tickets and queues outlive calls, in ms

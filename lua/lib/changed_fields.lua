@@ -1,0 +1,45 @@
+-- lib/changed_fields: the fields of KEYS[1] that a call has changed are written at its end (lib/records).
+
+local function encode_record(record)
+    local out, buckets = {}, record.buckets
+    for i = 1, #buckets do
+        out[i] = string.format(",%d,%d", level_and_idle(buckets[i]), buckets[i].held)
+    end
+    return string.format("[%d,%d%s]", record.pause_until, pool.now, table.concat(out))
+end
+
+local function save_records()
+    local fields, at = written, #written
+    fields[at + 1] = "meta"
+    fields[at + 2] = string.format('["%s","%s",%d,%d,%d,%d,%d,%d,%d,%d,%d,%d]', pool.epoch, pool.predecessor,
+        pool.fence, pool.seq, pool.offset, pool.seen, pool.lease, pool.presence, pool.ttl, pool.touched, pool.expires,
+        pool.has_crowd)
+    if pool.queues_changed then
+        fields[#fields + 1] = "queues"
+        fields[#fields + 1] = encode_queues()
+    end
+    if pool.parked_changed then
+        fields[#fields + 1] = "parked"
+        fields[#fields + 1] = #pool.parked > 0 and '["' .. table.concat(pool.parked, '","') .. '"]' or "[]"
+    end
+    for topic, known in pairs(answers) do
+        if known.is_changed then
+            fields[#fields + 1] = "output|" .. topic
+            fields[#fields + 1] = string.format("[%d,%d,%d,%d]", known[1], known[2], known[3] or 0, known[4] or 0)
+        end
+    end
+    for field, record in pairs(records) do
+        if record and record.dirty then
+            fields[#fields + 1] = "buckets|" .. field
+            fields[#fields + 1] = encode_record(record)
+        end
+    end
+    for id, process in pairs(processes) do
+        if process and process.dirty then
+            fields[#fields + 1] = "process|" .. id
+            fields[#fields + 1] = string.format("[%d,%d,%d,%d,%d,%d]", unpack(process, 1, 6))
+        end
+    end
+    send("HSET", KEYS[1], fields)
+    send("HDEL", KEYS[1], dropped)
+end
