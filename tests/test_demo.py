@@ -55,7 +55,8 @@ def check_keys(shown: dict[str, Any]) -> None:
 
 def check_processes(processes: list[dict[str, Any]]) -> None:
     assert [process["process"] for process in processes] == [1, 2, 3, 4]
-    assert all(process["served"] > 0 for process in processes)
+    # the one that is killed may have come last: what the buckets held at the start was the others' then
+    assert all(process["served"] > 0 for process in processes if not process["killed"])
     assert not any(is_running(process["pid"]) for process in processes)
 
 
