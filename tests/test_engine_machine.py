@@ -50,10 +50,10 @@ class PoolMachine(RuleBasedStateMachine):
 
 def test_2_oracle_agrees_after_any_sequence_of_calls() -> None:
     """The scripts' levels, holds, leases, grants, keys and wakes equal the oracle's after any calls."""
-    run_state_machine_as_test(PoolMachine, settings=settings(MODEST, max_examples=25, stateful_step_count=35))
+    run_state_machine_as_test(PoolMachine, settings=settings(MODEST, max_examples=16, stateful_step_count=35))
 
 
-@settings(MODEST, max_examples=30)
+@settings(MODEST, max_examples=20)
 @given(pools(), st.booleans(), st.lists(acts(), min_size=15, max_size=50))
 def test_2_oracle_agrees_with_whole_stories(pool: PoolLimits, fewer: bool, story: list[Act]) -> None:
     """They equal the oracle's through long stories too, in which keys go out of service and leases expire."""
@@ -80,7 +80,7 @@ def url(server: PrivateServer) -> str:
     return server.url
 
 
-@settings(MODEST, max_examples=40)
+@settings(MODEST, max_examples=25)
 @given(pools(fastness=1_000), st.booleans(), st.lists(acts(*CALLS, "nap"), min_size=20, max_size=60))
 def test_2_oracle_agrees_on_a_real_server(url: str, pool: PoolLimits, fewer: bool, story: list[Act]) -> None:
     """On a real server, where time is real and limits refill within milliseconds, they equal it as well."""

@@ -16,7 +16,10 @@ pytestmark = pytest.mark.load
 
 LOADED = Plan(processes=3, tasks=12, keys=2, itpm=0, burst=3.0, seconds=5.0, kill_after=1.5, ttl=TTL_S)
 
-providers = pytest.mark.parametrize("provider", ["simulator", "strict"])
+
+def providers(always: str, other: str) -> pytest.MarkDecorator:
+    """Against one provider in every run, against the other with `-m slow`."""
+    return pytest.mark.parametrize("provider", [always, pytest.param(other, marks=pytest.mark.slow)])
 
 
 def kill_one(plan: Plan, provider: str, redis_url: str):
@@ -30,7 +33,7 @@ def kill_one(plan: Plan, provider: str, redis_url: str):
     return figures
 
 
-@providers
+@providers("strict", "simulator")
 def test_the_others_go_on_at_once(provider, redis_url):
     """Where requests bind, the provider is left without one for at most two intervals and a second."""
     plan = replace(LOADED, rpm=240, latency=0.4)
@@ -38,7 +41,7 @@ def test_the_others_go_on_at_once(provider, redis_url):
     assert figures["largest_gap_s"] <= 2 * 60 / (plan.rpm * plan.keys) + 1
 
 
-@providers
+@providers("simulator", "strict")
 def test_slots_of_the_dead_come_back(provider, redis_url):
     """Where slots bind, those of the dead are back after a TTL; until then the rest is used, and no more."""
     plan = replace(LOADED, rpm=3_000, latency=0.5, slots=5)

@@ -31,7 +31,10 @@ TOKENS = replace(
     SHORT, provider="openai", rpm=3_000, itpm=0, tpm=33_000, output="60~0.4", max_tokens=500, input=50
 )
 
-providers = pytest.mark.parametrize("provider", ["simulator", "strict"])
+
+def providers(always: str, other: str) -> pytest.MarkDecorator:
+    """Against one provider in every run, against the other with `-m slow`."""
+    return pytest.mark.parametrize("provider", [always, pytest.param(other, marks=pytest.mark.slow)])
 
 
 def saturate(plan: Plan, provider: str, redis_url: str):
@@ -44,7 +47,7 @@ def saturate(plan: Plan, provider: str, redis_url: str):
     return figures
 
 
-@providers
+@providers("strict", "simulator")
 def test_requests_and_slots_are_used_up_without_a_429(provider, redis_url):
     """Three processes in full load use what requests permit, and never more slots than there are."""
     figures = saturate(REQUESTS, provider, redis_url)
@@ -54,7 +57,7 @@ def test_requests_and_slots_are_used_up_without_a_429(provider, redis_url):
     assert figures["commands_per_request"] <= 3.5
 
 
-@providers
+@providers("simulator", "strict")
 def test_output_is_used_up_from_a_cold_start(provider, redis_url):
     """Where output as produced binds, max_tokens of 4096 does not: what is produced is what counts.
 
@@ -65,7 +68,7 @@ def test_output_is_used_up_from_a_cold_start(provider, redis_url):
     assert figures["use"]["output_tokens"]["percent"] >= 91
 
 
-@providers
+@providers("strict", "simulator")
 def test_tokens_charged_at_the_start_are_used_up(provider, redis_url):
     """Where input and max_tokens are charged at the start, the fleet reserves just that."""
     figures = saturate(TOKENS, provider, redis_url)
