@@ -123,6 +123,7 @@ SHAPES = {
     "little output": pool_of(Bucket("output_tokens", 900, rule="as_produced"), keys=8),
     "eight keys": pool_of(Bucket("requests", 600), keys=8),
     "a crowd": pool_of(Bucket("requests", 600), *TOKENS, per_day(6_000), keys=12),
+    "a crowd with slots": pool_of(Bucket("requests", 600), keys=9, slots=9),
     "a crowd with limits of a lane": pool_of(Bucket("requests", 600), keys=12, lanes=[LANE]),
     "a day": pool_of(per_day(600), Bucket("requests", 600)),
     "slots": pool_of(Bucket("requests", 600), slots=9),
@@ -135,7 +136,6 @@ UNLIKE = {
     "no limits": pool_of(),
     "slots alone": pool_of(slots=5),
     "limits of a tenant": pool_of(Bucket("requests", 600), tenants=[TenantLimits("x", 1_000, LaneLimits("*", (), 9))]),
-    "a crowd with slots": pool_of(Bucket("requests", 600), keys=9, slots=9),
     "a key of two accounts": PoolLimits("p", (("k0", ("d0", "d1")),), tuple(
         DomainLimits(f"d{i}", (LaneLimits("*", (Bucket("requests", 600),)),)) for i in range(2)
     )),

@@ -1,9 +1,9 @@
 -- lib/express_grants: new tickets of a step that lib/express takes go, as lib/output, lib/grants and lib/taking have it.
 
 local live, joined = {}, {}    -- ids and texts of leases; scores and members of KEYS[3]
+local counted = {}             -- domain -> leases in flight there before this call
 do
     local choices = {}             -- lane -> per place k in `keys` the key's records, at k - 1 and k
-    local counted = {}             -- domain -> leases in flight there before this call
     for i = 1, keys and #calls or 0 do
         local call = calls[i]
         if call[1] == "e" then

@@ -14,3 +14,13 @@ for s = 2, #shape, 5 do
     end
     b = b + 2
 end
+if record.slots > 0 then           -- kind 0: far off while all slots are taken
+    local first, last = "[f|" .. domain .. "|", "(f|" .. domain .. "}"
+    local count = counted[domain] or redis.call("ZLEXCOUNT", KEYS[3], first, last)
+    local old = count >= record.slots and 9999999999999 or record[1]
+    local new = count + (moved[domain] or 0) >= record.slots and 9999999999999 or record[1]
+    if new ~= old then
+        left[#left + 1] = string.format("z|*|0|%013d|%s", old, domain)
+        joined[#joined + 1], joined[#joined + 2] = "0", string.format("z|*|0|%013d|%s", new, domain)
+    end
+end

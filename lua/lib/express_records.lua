@@ -21,9 +21,6 @@ do
             local at, b = record[2], 3
             record.slots = string.sub(wanted[i], -2) == "|*" and shape[1] or 0
             if has_crowd == 1 then
-                if record.slots > 0 then
-                    return nil     -- the index tells whether they are taken
-                end
                 record.before = cjson.decode(read[2 * i])
             end
             for s = 2, #shape, 5 do
