@@ -79,8 +79,6 @@ do
             local at, ticket, armed_by = 0, "", ""
             if id then
                 at, ticket, armed_by = arm(name, queue, id, process, wait, is_doubt)
-            elseif queue[1] == 0 then
-                ticket, armed_by = queue[2], queue[3]
             end
             if at ~= queue[1] or ticket ~= queue[2] or armed_by ~= queue[3] then
                 queue[1], queue[2], queue[3], pool.queues_changed = at, ticket, armed_by, true
