@@ -18,7 +18,7 @@ LOADED = Plan(processes=3, tasks=12, keys=2, itpm=0, burst=3.0, seconds=5.0, kil
 
 
 def providers(always: str, other: str) -> pytest.MarkDecorator:
-    """Against one provider in every run, against the other with `-m slow`."""
+    """Against one provider in every run, against the other with `-m "load and slow"`."""
     return pytest.mark.parametrize("provider", [always, pytest.param(other, marks=pytest.mark.slow)])
 
 

@@ -33,7 +33,7 @@ TOKENS = replace(
 
 
 def providers(always: str, other: str) -> pytest.MarkDecorator:
-    """Against one provider in every run, against the other with `-m slow`."""
+    """Against one provider in every run, against the other with `-m "load and slow"`."""
     return pytest.mark.parametrize("provider", [always, pytest.param(other, marks=pytest.mark.slow)])
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
 from llm_fleet.engine.values import Bucket, DomainLimits, LaneLimits, PoolLimits
-from tests.pool_rig import Rig, beat, cancel, enqueue, mini_rig, pool_of, settle
+from tests.pool_rig import beat, cancel, enqueue, mini_rig, pool_of, settle
+from tests.pool_views import explain
 
 SHARED = (
     Bucket("requests", 600, jitter_ms=0),
@@ -23,11 +23,6 @@ LIMITS = PoolLimits(
         DomainLimits("d1", (LaneLimits("*", (Bucket("requests", 60, jitter_ms=0),)),)),
     ),
 )
-
-
-def explain(rig: Rig, ticket: str) -> dict[str, Any]:
-    """What the script says of a ticket."""
-    return dict(json.loads(rig.call("pool_explain", ticket, "", rig.keys.mailboxes)))
 
 
 def charge(domain: str, resource: int, charged: int, **others: Any) -> dict[str, Any]:
