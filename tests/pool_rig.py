@@ -147,7 +147,8 @@ class Rig:
         """Carry out a command at the rig's time: the fake takes its TIME from `time.time`."""
         if not self.is_fake:
             return command()
-        with mock.patch("time.time", return_value=(self.time_ms + 0.25) / 1000):
+        now = (self.time_ms + 0.25) / 1000
+        with mock.patch("time.time", lambda: now):  # noqa: PT008  a Mock costs more than the command
             return command()
 
     # -- scripts -------------------------------------------------------------------------------
