@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from llm_fleet.engine.lease import Lease
 from llm_fleet.engine.values import Bucket, PoolLimits
+from tests.lua_redis import MiniRedis
 from tests.oracle_books import Books, Held
 from tests.oracle_buckets import UNIT
 from tests.oracle_stories import MODEST, Act, acts, members, play, pools
-from tests.pool_rig import FAKE, Rig, beat, cancel, fake_rig, open_rig, per_day, pool_of, settle
+from tests.pool_rig import Rig, beat, cancel, fake_rig, open_rig, per_day, pool_of, settle
 
 BUSY = st.lists(acts("enqueue", "enqueue", "settle", "beat", "advance"), min_size=10, max_size=25)
 DAILY = pool_of(per_day(100))
@@ -42,8 +43,7 @@ def test_13_lost_writes_are_seen_by_any_survivor(
     pool: PoolLimits, before: list[Act], since: list[Act], is_flushed: bool
 ) -> None:
     """Who saw a later state is told to register; then no level is above 0, and its leases are there again."""
-    FAKE.flushall()
-    books = Books(Rig(FAKE), members(pool, False), FOREVER_S)
+    books = Books(Rig(MiniRedis()), members(pool, False), FOREVER_S)
     play(books, before)
     state, fence = books.rig.dump(), books.rig.snapshot()["fence"]
     play(books, since)

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from llm_fleet.engine.heartbeat import TICK_S, queued_interval_s
 from llm_fleet.engine.steps import LINGER_S
 from llm_fleet.engine.values import Bucket, PoolLimits
+from tests.lua_redis import MiniRedis
 from tests.oracle_books import Books
 from tests.oracle_stories import CALLS, MODEST, Act, acts, members, perform, pools
 from tests.oracle_tickets import Said
-from tests.pool_rig import FAKE, Rig, Wire, beat, enqueue, fake_rig, pool_of, settle
+from tests.pool_rig import Rig, Wire, beat, enqueue, fake_rig, mini_rig, pool_of, settle
 
 OVERDUE_MS = 50
 STORY = st.lists(acts(*CALLS, "advance", "wake", "wake"), min_size=15, max_size=40)
@@ -54,8 +55,7 @@ class Watched(Books):
 @given(pools(), st.booleans(), STORY)
 def test_15_calls_are_asked_only_of_who_owns_a_head(pool: PoolLimits, fewer: bool, story: list[Act]) -> None:
     """Only the owner of a head is told to arm a timer, or a caller while the timer is overdue by 50 ms."""
-    FAKE.flushall()
-    books = Watched(Rig(FAKE), members(pool, fewer))
+    books = Watched(Rig(MiniRedis()), members(pool, fewer))
     for act in story:
         perform(books, act)
 
@@ -107,7 +107,8 @@ class Client:
         """Presence is renewed while something waits, leases at a third of their TTL."""
         now = self.simulation.rig.time_ms
         if now - self.last_beat >= self.BEAT_MS or (
-            self.waiting and now - self.last_sent >= queued_interval_s(len(self.simulation.rig.members)) * 1000
+            self.waiting
+            and now - self.last_sent >= queued_interval_s(len(self.simulation.rig.members)) * 1000
         ):
             self.last_beat = now
             self.add(beat(*((ticket, 0) for ticket in self.leases)), is_urgent=True)
@@ -166,7 +167,7 @@ def test_15_calls_of_a_saturated_closed_loop() -> None:
         Bucket("input_tokens", 60_000, rule="at_start_adjust"),
         keys=4,
     )
-    rig, fleet = fake_rig(limits, "A", "B", "C", "D"), list[Client]()
+    rig, fleet = mini_rig(limits, "A", "B", "C", "D"), list[Client]()
     simulation = Simulation(rig)
     for process in sorted(rig.members):
         client = Client(simulation, process, fleet, limits)
@@ -181,7 +182,7 @@ def test_15_calls_of_a_saturated_closed_loop() -> None:
 def test_15_calls_of_an_idle_loop() -> None:
     """Where nothing has to wait, a request needs one step: its settle rides with the next enqueue."""
     limits = pool_of(Bucket("requests", 100_000))
-    rig, fleet = fake_rig(limits, "A"), list[Client]()
+    rig, fleet = mini_rig(limits, "A"), list[Client]()
     client = Client(Simulation(rig), "A", fleet, limits)
     client.ask()
     client.simulation.run(30_000)

@@ -15,7 +15,7 @@ from tests.busy_stories import busy_pool, busy_story, play_busily
 from tests.lua_redis import MiniRedis
 from tests.oracle_pair import Pair
 from tests.oracle_stories import CALLS, MODEST, Act, acts, members, perform, pools
-from tests.pool_rig import FAKE, Rig, real_server
+from tests.pool_rig import Rig, real_server
 
 
 class PoolMachine(RuleBasedStateMachine):
@@ -23,8 +23,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @initialize(pool=pools(), fewer=st.booleans())
     def open(self, pool: PoolLimits, fewer: bool) -> None:
-        FAKE.flushall()
-        self.pair = Pair(Rig(FAKE), members(pool, fewer))
+        self.pair = Pair(Rig(MiniRedis()), members(pool, fewer))
 
     @rule(act=acts("enqueue", "enqueue", "enqueue now", "batch"))
     def ask(self, act: Act) -> None:
@@ -57,8 +56,7 @@ def test_2_oracle_agrees_after_any_sequence_of_calls() -> None:
 @given(pools(), st.booleans(), st.lists(acts(), min_size=15, max_size=50))
 def test_2_oracle_agrees_with_whole_stories(pool: PoolLimits, fewer: bool, story: list[Act]) -> None:
     """They equal the oracle's through long stories too, in which keys go out of service and leases expire."""
-    FAKE.flushall()
-    pair = Pair(Rig(FAKE), members(pool, fewer))
+    pair = Pair(Rig(MiniRedis()), members(pool, fewer))
     for act in story:
         perform(pair, act)
     pair.compare_overview()
