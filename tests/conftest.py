@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ import redis
 
 from llm_fleet.embedded import PrivateServer
 from llm_fleet.store import Store, StoreOptions
+from tests.nursery import Nursery
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # run in the background of a shell: Ctrl-C would be ignored by every command that a test starts, too
@@ -61,10 +62,15 @@ def namespace() -> str:
     return f"test-{uuid.uuid4().hex[:12]}"
 
 
-@pytest.fixture
-def simulator() -> Iterator[Callable[[dict[str, Any]], Any]]:
-    """Starts simulated providers: `simulator({"accounts": …})` gives `.url` and `.books()`."""
-    from llm_fleet.simulator import run_simulator
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """The process that is forked for every simulator of this process's tests."""
+    with closing(Nursery()) as opened:
+        yield opened
 
+
+@pytest.fixture
+def simulator(nursery: Nursery) -> Iterator[Callable[[dict[str, Any]], Any]]:
+    """Starts simulated providers: `simulator({"accounts": …})` gives `.url` and `.books()`."""
     with ExitStack() as running:
-        yield lambda config: running.enter_context(run_simulator(config))
+        yield lambda config: running.enter_context(nursery.simulator(config))
