@@ -42,8 +42,9 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         run(uv, "venv", "--quiet", "--offline", "--python", sys.executable, str(venv))
         run(uv, "pip", "install", "--quiet", "--offline", "--no-deps", "--python", str(python), str(wheel))
     else:
-        run(sys.executable, "-m", "venv", str(venv))
-        run(str(python), "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", str(wheel))
+        run(sys.executable, "-m", "venv", "--without-pip", str(venv))
+        pip = (sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check")
+        run(*pip, "install", "--quiet", "--no-index", "--no-deps", str(wheel))
     packages = run(str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
     Path(packages, "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return python
