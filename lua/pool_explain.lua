@@ -17,6 +17,8 @@
 
 --@include lib/parts
 --@include lib/opening
+--@include lib/opened
+--@include lib/texts
 --@include lib/clock
 --@include lib/bucket
 --@include lib/charge
@@ -33,7 +35,7 @@
 --@include lib/weigh
 --@include lib/verdict
 
-if not open_pool("", read_opening("", {})) then
+if not open_pool("", opening.texts, opening.server_ms) then
     return ""
 end
 --@include lib/tenants

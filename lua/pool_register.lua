@@ -20,6 +20,8 @@
 
 --@include lib/parts
 --@include lib/opening
+--@include lib/opened
+--@include lib/texts
 --@include lib/clock
 --@include lib/bucket
 --@include lib/limit
@@ -43,7 +45,7 @@ if string.format("%d", 2 ^ 40) ~= "1099511627776" then
     error("pool_register: this server's Lua cannot print 64-bit integers; use a 64-bit server")
 end
 local offer = cjson.decode(ARGV[4])
-local exists = open_pool(ARGV[1], read_opening(ARGV[1], {}))
+local exists = open_pool(ARGV[1], opening.texts, opening.server_ms)
 --@include lib/tenants
 --@include lib/registry
 --@include lib/offers

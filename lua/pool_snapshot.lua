@@ -6,7 +6,8 @@
 -- KEYS[4]  expiries    zset   ticket id, by the lease clock in ms
 -- KEYS[5]  ended       hash   id -> how it ended, even minutes
 -- KEYS[6]  ended       hash   id -> how it ended, odd minutes
--- ARGV[3]  mailboxes   prefix of the mailbox of a process; 1 and 2 are empty
+-- ARGV[1]  process     empty: it is nobody's step
+-- ARGV[3]  mailboxes   prefix of the mailbox of a process; 2 is empty
 --
 -- returns      JSON: epoch, fence, leases, waiting, domains, keys, queues, processes; amounts, not
 --              units; times in ms, relative to now; an empty string when there is no pool
@@ -15,6 +16,8 @@
 
 --@include lib/parts
 --@include lib/opening
+--@include lib/opened
+--@include lib/texts
 --@include lib/clock
 --@include lib/bucket
 --@include lib/charge
@@ -30,7 +33,7 @@
 --@include lib/weigh
 --@include lib/verdict
 
-if not open_pool("", read_opening("", {})) then
+if not open_pool("", opening.texts, opening.server_ms) then
     return ""
 end
 --@include lib/tenants

@@ -17,7 +17,7 @@ from lupa import lua51
 
 from llm_fleet.engine.scripts import load_script, script_names
 
-DIALECT = {"ARGV", "KEYS", "cjson", "math", "redis", "string", "table", "assert", "error", "ipairs"}
+DIALECT = {"ARGV", "KEYS", "cjson", "math", "redis", "string", "struct", "table", "assert", "error", "ipairs"}
 DIALECT |= {"next", "pairs", "pcall", "select", "tonumber", "tostring", "type", "unpack"}
 COMPILE = "function(source) local f, e = loadstring(source, 'script') return f or false, e end"
 GETGLOBAL, SETGLOBAL = 5, 7  # lopcodes.h of Lua 5.1

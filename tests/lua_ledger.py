@@ -125,9 +125,9 @@ class Crew:
         return {id: json.loads(text) for id, text in stored.items() if text.startswith("[")}
 
     def leases(self) -> dict[str, list[str]]:
-        """The stored leases, cut at the tabs."""
+        """The names in the stored leases: state, process, topic, key, domains, flow."""
         stored = self.rig.client.hgetall(self.rig.keys.all()[1])
-        return {id: text.split("\t") for id, text in stored.items() if text.startswith("g")}
+        return {id: text.split("\0", 6)[:6] for id, text in stored.items() if text.startswith("g")}
 
     def lines(self) -> dict[str, list[str]]:
         """Per process and flow its waiting tickets in order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from hypothesis import settings
@@ -12,6 +13,7 @@ from llm_fleet.engine.scripts import lua_folder
 
 __all__ = ["Library", "examples"]
 
+STRUCT = Path(__file__).parent / "lua_redis" / "struct.lua"
 examples = settings(max_examples=80, deadline=None, derandomize=True, database=None)
 
 
@@ -20,8 +22,9 @@ class Library:
 
     def __init__(self, *names: str) -> None:
         self.names = names
-        self._lua = lua51.LuaRuntime(unpack_returned_tuples=True)
+        self._lua = lua51.LuaRuntime(encoding="latin-1", unpack_returned_tuples=True)
         self._lua.globals().cjson = self.table({"decode": lambda text: self.table(json.loads(text))})
+        self._lua.globals().struct = self._lua.execute(STRUCT.read_text())
         texts = [(lua_folder() / "lib" / f"{name}.lua").read_text(encoding="utf-8") for name in names]
         self._source = "\n".join(texts)
 

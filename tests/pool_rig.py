@@ -7,10 +7,12 @@ carries per process is what a process carries: the epoch and the highest fence t
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -23,7 +25,7 @@ from llm_fleet.engine.lease import Lease
 from llm_fleet.engine.registration import Known, keyset_hash, offer
 from llm_fleet.engine.scripts import load_script
 from llm_fleet.engine.values import Bucket, DomainLimits, LaneLimits, Need, PoolLimits, TenantLimits
-from tests.lua_redis import MiniRedis
+from tests.lua_redis import MiniRedis, numbers_in
 
 __all__ = [
     "FAKE", "Answer", "Mail", "Rig", "beat", "cancel", "enqueue", "fake_rig", "leave", "mini_rig", "open_rig", "per_day", "pool_of",
@@ -31,7 +33,14 @@ __all__ = [
 ]  # fmt: skip
 
 START_MS = 1_800_000_000_000
-FAKE = fakeredis.FakeRedis(server_type="redis", version=(7,), decode_responses=True)
+os.environ["LUA_PATH"] = str(Path(__file__).parent / "lua_redis" / "?.lua")  # of the fake's `struct`
+FAKE = fakeredis.FakeRedis(
+    server_type="redis",
+    version=(7,),
+    lua_modules={"struct"},
+    decode_responses=True,
+    encoding_errors="surrogateescape",
+)
 Wire = list[Any]
 
 
@@ -230,7 +239,7 @@ class Rig:
         stored = {}
         for name, text in fields.items():
             if name.startswith("buckets|"):
-                _, at, *numbers = json.loads(text)
+                _, at, *numbers = numbers_in(text)
                 levels = zip(numbers[::2], numbers[1::2], strict=True)
                 stored[name.removeprefix("buckets|")] = [(level, held, at) for level, held in levels]
         return stored
@@ -309,6 +318,6 @@ def open_rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
 @contextmanager
 def real_server(url: str) -> Iterator[Rig]:
     """A rig on an emptied real server, where time is real."""
-    with redis.Redis.from_url(url, decode_responses=True) as client:
+    with redis.Redis.from_url(url, decode_responses=True, encoding_errors="surrogateescape") as client:
         client.flushall()
         yield Rig(client, is_fake=False)

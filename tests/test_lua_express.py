@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from llm_fleet.engine.values import RULES, Bucket, DomainLimits, LaneLimits, PoolLimits, TenantLimits
 from tests.express_twins import Twins
+from tests.lua_redis import numbers_in
 from tests.oracle_books import Books
 from tests.oracle_stories import MODEST, Act, acts, members, perform, pools
 from tests.pool_rig import beat, cancel, enqueue, leave, per_day, pool_of, settle
@@ -256,7 +256,7 @@ def test_what_settled_leases_teach_is_learned_express() -> None:
         went += goes_express(twins, "A", settle(f"A-{number:x}", 80, 1_500 + 70 * (number % 9)))
         twins.advance(200)
     assert went > 80
-    known = json.loads(twins.client.hgetall(twins.keys.all()[0])["output|*|"])
+    known = numbers_in(twins.client.hgetall(twins.keys.all()[0])["output|*|"])
     assert known == [2_060, 50, 51, 20]
 
 

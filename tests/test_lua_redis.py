@@ -15,7 +15,7 @@ from llm_fleet.engine.values import PoolLimits
 from tests.lua_redis import MiniRedis
 from tests.oracle_pair import Pair
 from tests.oracle_stories import MODEST, Act, acts, members, play, pools
-from tests.pool_rig import Rig, pool_of
+from tests.pool_rig import FAKE, Rig, pool_of
 
 ASK = """
 local out = {}
@@ -93,6 +93,29 @@ def test_mini_redis_answers_as_a_real_server(client: Any, story: list[list[str]]
     expected, found = (json.loads(server.eval(ASK, 0, wire)) for server in (client, MINI))
     for asked, *replies in zip(story, expected, found, strict=True):
         assert replies[0] == replies[1], f"{asked}: a real server says {replies[0]}, the mini {replies[1]}"
+
+
+PACK = """
+local text = struct.pack(ARGV[1], unpack(cjson.decode(ARGV[2])))
+local bytes, values = { string.byte(text, 1, -1) }, { struct.unpack(ARGV[1], text) }
+return cjson.encode({ bytes, values })
+"""
+PARTS = st.one_of(
+    st.tuples(st.just("s"), st.text(st.characters(min_codepoint=1, max_codepoint=126), max_size=5)),
+    st.tuples(st.just("b"), st.integers(-128, 127)),
+    st.tuples(st.just("h"), st.integers(-(2**15), 2**15 - 1)),
+    st.tuples(st.just("l"), st.integers(1 - 10**14, 10**14 - 1)),
+)
+
+
+@settings(MODEST, max_examples=150)
+@given(parts=st.lists(PARTS, min_size=1, max_size=12))
+def test_mini_redis_and_the_fake_pack_as_struct(client: Any, parts: list[tuple[str, int | str]]) -> None:
+    """To the byte, and what is unpacked is what was packed."""
+    layout, values = "".join(option for option, _ in parts), json.dumps([value for _, value in parts])
+    expected = client.eval(PACK, 0, layout, values)
+    assert [MINI.eval(PACK, 0, layout, values), FAKE.eval(PACK, 0, layout, values)] == [expected] * 2
+    assert json.loads(expected)[1][:-1] == json.loads(values)
 
 
 JSON = st.recursive(

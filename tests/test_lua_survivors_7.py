@@ -11,6 +11,7 @@ import pytest
 
 from llm_fleet.engine.values import Bucket, PoolLimits
 from tests.lua_library import Library
+from tests.lua_redis import numbers_in
 from tests.pool_rig import Rig, beat, enqueue, mini_rig, pool_of, settle
 
 HOUR_MS = 3_600_000
@@ -123,10 +124,10 @@ def test_fences_go_on_after_lost_writes() -> None:
     assert rig.enqueue("A", "A-9")[2] == 6
 
 
-def learned(rig: Rig) -> dict[str, list[int]]:
-    """What is known of reserved and used amounts in the lane, by resource."""
-    stored = rig.client.hget(rig.keys.all()[0], "ratio|*")
-    return dict(json.loads(stored)) if stored else {}
+def learned(rig: Rig) -> dict[int, list[int]]:
+    """What is known of reserved and used amounts in the lane, by the resource's code."""
+    numbers = numbers_in(rig.client.hget(rig.keys.all()[0], "ratio|*") or "")
+    return {numbers[at]: numbers[at + 1 : at + 4] for at in range(0, len(numbers), 4)}
 
 
 def live(rig: Rig, count: int, used: tuple[int, int]) -> None:
@@ -147,10 +148,10 @@ def test_what_is_reserved_and_used_is_learned_where_it_can_differ() -> None:
     )
     rig = mini_rig(limits, "A")
     live(rig, 10, (80, 50))
-    assert learned(rig) == {"2": [10, 1_000, 800], "3": [10, 2_000, 500]}
+    assert learned(rig) == {2: [10, 1_000, 800], 3: [10, 2_000, 500]}
     rig.taken("A", enqueue("lost", limits, tokens=(100, 200)))
     rig.taken("A", settle("lost"))
-    assert learned(rig)["2"] == [10, 1_000, 800]
+    assert learned(rig)[2] == [10, 1_000, 800]
 
 
 def test_what_is_learned_is_halved_so_that_new_leases_count() -> None:
@@ -159,10 +160,10 @@ def test_what_is_learned_is_halved_so_that_new_leases_count() -> None:
     seen = []
     for _ in range(40):
         live(rig, 50, (80, 50))
-        seen.append(learned(rig)["2"][0])
+        seen.append(learned(rig)[2][0])
     assert max(seen) < 256
     assert any(late < early for early, late in itertools.pairwise(seen))
-    samples, reserved, actual = learned(rig)["2"]
+    samples, reserved, actual = learned(rig)[2]
     assert (reserved, actual) == (samples * 100, samples * 80)
 
 
@@ -170,9 +171,9 @@ def test_once_enough_is_known_every_eighth_lease_teaches() -> None:
     """The first fifty all teach, after that those whose fence is a multiple of eight."""
     rig = mini_rig(pool_of(Bucket("input_tokens", 10**8, rule="at_start_adjust")), "A")
     live(rig, 50, (80, 50))
-    assert learned(rig)["2"][0] == 50
+    assert learned(rig)[2][0] == 50
     live(rig, 50, (80, 50))
-    assert learned(rig)["2"][0] == 50 + len(range(56, 101, 8))
+    assert learned(rig)[2][0] == 50 + len(range(56, 101, 8))
 
 
 def test_key_is_moved_by_newer_configurations_only() -> None:

@@ -1,19 +1,18 @@
 -- lib/changed_fields: the fields of KEYS[1] that a call has changed are written at its end (lib/records).
 
 local function encode_record(record)
-    local out, buckets = {}, record.buckets
+    local numbers, buckets = { record.pause_until, pool.now }, record.buckets
     for i = 1, #buckets do
-        out[i] = string.format(",%d,%d", level_and_idle(buckets[i]), buckets[i].held)
+        numbers[2 * i + 1], numbers[2 * i + 2] = level_and_idle(buckets[i]), buckets[i].held
     end
-    return string.format("[%d,%d%s]", record.pause_until, pool.now, table.concat(out))
+    return packed(numbers)
 end
 
 local function save_records()
     local fields, at = written, #written
     fields[at + 1] = "meta"
-    fields[at + 2] = string.format('["%s","%s",%d,%d,%d,%d,%d,%d,%d,%d,%d,%d]', pool.epoch, pool.predecessor,
-        pool.fence, pool.seq, pool.offset, pool.seen, pool.lease, pool.presence, pool.ttl, pool.touched, pool.expires,
-        pool.has_crowd)
+    fields[at + 2] = struct.pack(opening.layout, pool.epoch, pool.predecessor, pool.fence, pool.seq, pool.offset,
+        pool.seen, pool.lease, pool.presence, pool.ttl, pool.touched, pool.expires, pool.has_crowd)
     if pool.queues_changed then
         fields[#fields + 1] = "queues"
         fields[#fields + 1] = encode_queues()
@@ -25,7 +24,7 @@ local function save_records()
     for topic, known in pairs(answers) do
         if known.is_changed then
             fields[#fields + 1] = "output|" .. topic
-            fields[#fields + 1] = string.format("[%d,%d,%d,%d]", known[1], known[2], known[3] or 0, known[4] or 0)
+            fields[#fields + 1] = packed({ known[1], known[2], known[3] or 0, known[4] or 0 })
         end
     end
     for field, record in pairs(records) do
@@ -37,7 +36,7 @@ local function save_records()
     for id, process in pairs(processes) do
         if process and process.dirty then
             fields[#fields + 1] = "process|" .. id
-            fields[#fields + 1] = string.format("[%d,%d,%d,%d,%d,%d]", unpack(process, 1, 6))
+            fields[#fields + 1] = packed({ unpack(process, 1, 6) })
         end
     end
     send("HSET", KEYS[1], fields)

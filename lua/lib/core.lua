@@ -1,5 +1,6 @@
 -- lib/core: what every step needs.
 
+--@include lib/texts
 --@include lib/parts
 --@include lib/clock
 --@include lib/bucket

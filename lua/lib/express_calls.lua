@@ -1,71 +1,44 @@
--- lib/express_calls: which operations lib/express takes, and the leases and keys that they are about.
+-- lib/express_calls: which operations lib/express takes, and the leases and buckets that they are about.
 
-local gone, leases = {}, {}    -- ids of leases that end; {process, topic, domain, "1" where it teaches, place of its charges}
-local records, wanted = {}, {} -- "domain|lane" -> lib/express_records, or false; those that are wanted
-local found, keys              -- the texts of the leases; key id, domain, ... of the key set
+local gone, ended              -- ids of leases that end; they and how they ended
+local stored, left             -- per lease that ends its text, where its charges begin, its topic; members of KEYS[3] that go
+local moved                    -- domain -> by how many what is in flight there changes
+local fields, wanted = { false, false, false, false }, 0   -- "domain|lane" of the records that are wanted; how many
+local keyset, keys             -- the text and the list: key id, domain, ...
+local list, lists              -- per key the places of its records, 0 for none; lane -> such a list
 do
-    local LEASE = "^g\t([^\t]*)\t([^\t]*)\t[^\t]*\t([^\t|]*)\t%d+\t%d+\t%d+\t[^\t]*\t%d+\t(%d)()"
-    local prefix, highest, keyset, lanes, prefers = ARGV[1] .. "-", process[6], nil, {}, false
-
-    local function want(field)
-        if records[field] == nil then
-            records[field] = false
-            wanted[#wanted + 1] = field
-        end
-    end
-
+    local prefix, lane, prefers = ARGV[1] .. "-", nil, false
     for i = 1, #calls do
         local call = calls[i]
         local kind, id = call[1], call[2]
-        if kind == "s" and call[3] >= 0 and call[4] >= 0 and call[5] < 0 and not leases[id] then
-            gone[#gone + 1], leases[id] = id, true
+        if kind == "s" and call[3] >= 0 and call[4] >= 0 and call[5] < 0 then
+            if gone then
+                local n = #gone + 1
+                gone[n], ended[2 * n - 1], ended[2 * n] = id, id, "s"
+            else
+                gone, ended = { id }, { id, "s" }
+            end
         elseif kind == "e" and (keyset or call[3]) == call[3] and string.sub(id, 1, #prefix) == prefix then
             local number = tonumber(string.sub(id, #prefix + 1), 16)
             if not number or number <= highest or number >= 2 ^ 50 then
                 return nil         -- not new for certain
             end
-            highest, keyset, prefers = number, call[3], prefers or call[11] ~= ""
-            if call[4] ~= lanes[#lanes] then
-                lanes[#lanes + 1] = call[4]
+            if call[4] ~= lane then
+                lists = lane and (lists or { [lane] = {} })
+                lane = call[4]
+                if lists then
+                    lists[lane] = lists[lane] or {}
+                end
             end
+            highest, keyset, prefers = number, call[3], prefers or call[11] ~= ""
         else
             return nil
         end
     end
-    process[6] = highest
-    if #gone > 0 then
-        found = redis.call("HMGET", KEYS[2], unpack(gone))
-    end
-    for i = 1, #gone do
-        local lease = { string.match(found[i] or "", LEASE) }
-        if not lease[1] then
-            return nil             -- not in flight, or it draws from several domains
-        end
-        leases[i] = lease
-        want(lease[3] .. "|*")
-        if string.sub(lease[2], 1, 2) ~= "*|" then
-            want(lease[3] .. "|" .. string.match(lease[2], "^(.*)|"))
-        end
+    if gone then
+        --@include lib/express_leases
     end
     if keyset then
-        local text = texts[place_of["keyset|" .. keyset]]
-        if not text or process[5] <= lease_clock then
-            return nil             -- not known, or nobody watches the caller's leases yet (lib/expiry)
-        end
-        keys = cjson.decode(text)
-        if keys[1] == "#" then
-            --@include lib/express_crowd
-        end
-        for k = 2, #keys, 2 do
-            want(keys[k] .. "|*")  -- of several domains there is none
-            for i = 1, #lanes do
-                if lanes[i] ~= "*" then
-                    want(keys[k] .. "|" .. lanes[i])
-                end
-            end
-        end
+        --@include lib/express_keys
     end
-end
-if #calls == 0 then
-    return nil
 end

@@ -1,7 +1,7 @@
 -- lib/express_crowd: two keys of a crowd are met by chance, as lib/crowd has it.
 
 local seed, names = seq + 1, {}
-if prefers or #lanes > 1 then
+if prefers or lists then
     return nil
 end
 for i = 1, 2 do

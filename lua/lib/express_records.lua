@@ -1,42 +1,47 @@
 -- lib/express_records: the buckets of a step that lib/express takes, refilled as lib/bucket has it.
 --
--- A record is a text of lib/records decoded, [pause_until, at, then per bucket level and held], with its limits
--- decoded beside it as `shape`, [concurrency, then per bucket kind, rate, capacity, unit, most].
+-- Per place the numbers of a record of lib/records: of its levels, {pause_until, at or false where they have changed, then
+-- per bucket level and hold, and one more}; of its limits, {concurrency, then per bucket kind, rate, capacity, unit, most}.
 
+local levels, shapes = { false, false, false, false }, { false, false, false, false }  -- shapes: false where there are no limits
+local before = has_crowd == 1 and {}           -- where a pool has a crowd, the levels as they were
+local shape, layout            -- the limits of the last record, and how its levels are packed
 do
-    local names, shapes = {}, {}   -- fields of KEYS[1]; text of limits -> shape: domains with equal limits share it
-    for i = 1, #wanted do
-        names[2 * i - 1], names[2 * i] = "limits|" .. wanted[i], "buckets|" .. wanted[i]
+    local names, last, is_plain = { false, false, false, false, false, false, false, false }, nil, true
+    for r = 1, wanted do
+        names[2 * r - 1], names[2 * r] = "limits|" .. fields[r], "buckets|" .. fields[r]
     end
-    local read = redis.call("HMGET", KEYS[1], unpack(names))
-    for i = 1, #wanted do
-        local text = read[2 * i - 1]
-        if text then
-            local shape = shapes[text]
-            if not shape then
-                shape = cjson.decode(text)
-                shapes[text] = shape
-            end
-            local record = cjson.decode(read[2 * i])
-            local at, b = record[2], 3
-            record.slots = string.sub(wanted[i], -2) == "|*" and shape[1] or 0
-            if has_crowd == 1 then
-                record.before = cjson.decode(read[2 * i])
-            end
-            for s = 2, #shape, 5 do
-                local kind, ticks = shape[s], now - at
-                if kind >= 1000 then
-                    return nil     -- a provider that counts windows
-                elseif kind % 100 > 10 then
-                    ticks = floor(now / 1440) - floor(at / 1440)
+    local read = redis.call("HMGET", KEYS[1], unpack(names, 1, 2 * wanted))
+    for r = 1, wanted do
+        local limits, text = read[2 * r - 1], read[2 * r]
+        if limits then
+            if limits ~= last then
+                local count = #limits / 8
+                last, layout, shape = limits, string.rep("l", #text / 8), { struct.unpack(string.rep("l", count), limits) }
+                shape[count + 1], is_plain = nil, true
+                for s = 2, count, 5 do
+                    if shape[s] >= 1000 then
+                        return nil -- a provider that counts windows
+                    end
+                    is_plain = is_plain and shape[s] % 100 < 10
                 end
-                if ticks > 0 then
-                    local level, capacity = record[b] + shape[s + 1] * ticks, shape[s + 2]
-                    record[b] = level < capacity and level or capacity
+            end
+            local level = { struct.unpack(layout, text) }
+            local ticks, b = now - level[2], 3
+            for s = 2, ticks > 0 and #shape or 0, 5 do
+                local full, refilled = shape[s + 2], level[b] + shape[s + 1] * ticks
+                if not is_plain and shape[s] % 100 > 10 then           -- of a day
+                    refilled = level[b] + shape[s + 1] * (floor(now / 1440) - floor(level[2] / 1440))
                 end
+                level[b] = refilled < full and refilled or full
                 b = b + 2
             end
-            record.shape, record.field, records[wanted[i]] = shape, wanted[i], record
+            levels[r], shapes[r] = level, shape
+            if before then
+                before[r] = { struct.unpack(layout, text) }
+            end
+        else
+            shapes[r] = false
         end
     end
 end

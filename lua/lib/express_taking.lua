@@ -1,27 +1,24 @@
 -- lib/express_taking: what a ticket needs is taken from a record, as lib/taking has it, and told as text.
 
-local shape = record.shape
-local layout, needs = shape.layout, shape.needs
-if not layout then
-    layout = ""
-    for s = 2, #shape, 5 do
-        local first, kind = s == 2 and "\t%s\t" or "\t\t", string.format("%d", shape[s])
-        layout = layout .. first .. kind .. (shape[s] >= 200 and "\t0\t%d" or "\t%d\t0")
-    end
-    shape.layout = layout
+local level, field, b = levels[r], fields[r], 3
+if limits ~= asked then
+    --@include lib/express_needs
 end
-for n = 1, #needs do
-    local kind, rate, units = shape[5 * n - 3], shape[5 * n - 2], needs[n]
+for s = 2, #limits, 5 do
+    local kind, rate, units = limits[s], limits[s + 1], needs[b]
     if kind >= 200 then
-        record[2 * n + 2] = record[2 * n + 2] + units
+        level[b + 1] = level[b + 1] + units
+        charges = charges .. struct.pack("shll", field, kind, 0, units)
     else
-        record[2 * n + 1] = record[2 * n + 1] - units
-        local refill_ms = floor(units / rate)
-        refill_ms = refill_ms * rate < units and refill_ms + 1 or refill_ms
-        spacing = kind % 100 < 10 and refill_ms > spacing and refill_ms or spacing
+        level[b] = level[b] - units
+        charges = charges .. struct.pack("shll", field, kind, units, 0)
+        if kind % 100 < 10 then
+            local refill_ms = floor(units / rate)
+            refill_ms = refill_ms * rate < units and refill_ms + 1 or refill_ms
+            spacing = refill_ms > spacing and refill_ms or spacing
+        end
     end
     local share = floor(units / rate * 1000)
-    cost = share > cost and share or cost
+    cost, b, field = share > cost and share or cost, b + 2, ""
 end
-charges = charges .. string.format(layout, record.field, unpack(needs))
-record.is_changed, is_counted = true, is_counted or shape[1] > 0
+level[2], is_counted = false, is_counted or limits[1] > 0

@@ -3,12 +3,13 @@
 -- The text of a lane's limits: lib/records. `lane` is {name, concurrency, {{code, amount, period ms,
 -- burst ms, jitter ms, window ms, rule}...}}.
 local function limits_text(lane)
-    local out = { string.format("%d", lane[2]) }
+    local numbers = { lane[2] }
     for i, limit in ipairs(lane[3]) do
         local kind = limit[1] + (limit[3] == DAY_MS and 10 or 0) + 100 * limit[7] + (limit[6] > 0 and 1000 or 0)
-        out[i + 1] = string.format("%d,%d,%d,%d,%d", kind, define(limit))
+        numbers[5 * i - 3] = kind
+        numbers[5 * i - 2], numbers[5 * i - 1], numbers[5 * i], numbers[5 * i + 1] = define(limit)
     end
-    return "[" .. table.concat(out, ",") .. "]"
+    return packed(numbers)
 end
 
 local function leases_in_flight()

@@ -1,43 +1,31 @@
 -- lib/learning: what settled leases teach: the lengths of answers, and how much of what is reserved is
 -- consumed (lib/ratio).
 --
--- Per topic (lane|tag): "output|<topic>" is lib/output's, "outputs|<topic>" the recent outputs, the newest first, each
--- with its comma WIDTH characters wide.
+-- Per topic (lane|tag): "output|<topic>" is lib/output's, "outputs|<topic>" <the recent outputs, the newest first>
+-- (lib/records).
 
 --@include lib/ratio
 
-local ONE_IN, WIDTH = 10, 10   -- one in ten is larger: the 0.9 quantile
+local ONE_IN, WIDTH = 10, 8    -- one in ten is larger: the 0.9 quantile; bytes of an output
 
--- The nth largest of a list; the least where it has fewer. Pure.
-local function nth_largest(values, nth)
-    local top = {}
-    for i = 1, #values do
-        local value, at = values[i], #top + 1
-        while at > 1 and top[at - 1] < value do
-            at = at - 1
-        end
-        if at <= nth then
-            table.insert(top, at, value)
-            top[nth + 1] = nil
-        end
-    end
-    return top[#top]
-end
-
--- The outputs in a ring. Pure.
+-- The outputs in a ring, the least first. Pure.
 local function outputs_in(ring)
-    return cjson.decode("[" .. string.sub(ring, 1, -2) .. "]")
+    local values = { numbers_in(ring) }
+    values[#values] = nil          -- the one more
+    table.sort(values)
+    return values
 end
 
 -- The quantile of a ring of outputs: of 50 the 5th largest. Pure.
 local function quantile_of(ring)
     local values = outputs_in(ring)
-    return nth_largest(values, math.max(1, math.floor(#values / ONE_IN)))
+    return values[#values + 1 - math.max(1, math.floor(#values / ONE_IN))]
 end
 
 -- True when outputs that came and went can have moved the quantile: some was not below it. Pure.
 local function moves(quantile, came, went)
-    return came ~= went and nth_largest(outputs_in(came .. went), 1) >= quantile
+    local values = outputs_in(came .. went)
+    return came ~= went and values[#values] >= quantile
 end
 
 local learn_outputs
@@ -67,7 +55,7 @@ do
 
     function learn_outputs(topic, outputs)
         local known = answers_of(topic)
-        local came = table.concat(outputs)
+        local came = packed(outputs)
         local ring = came .. (redis.call("HGET", KEYS[1], "outputs|" .. topic) or "")
         local kept, went = string.sub(ring, 1, RING * WIDTH), string.sub(ring, RING * WIDTH + 1)
         written[#written + 1] = "outputs|" .. topic
@@ -84,7 +72,7 @@ local function learn()
     for _, lesson in ipairs(lessons) do
         local topic, lane = lesson.topic, string.match(lesson.topic, "^(.*)|")
         outputs[topic] = outputs[topic] or {}
-        table.insert(outputs[topic], 1, string.format("%9d,", math.min(lesson.output, 999999999)))
+        table.insert(outputs[topic], 1, lesson.output)
         for _, entry in ipairs(lesson) do
             learn_ratio(lane, unpack(entry))
         end

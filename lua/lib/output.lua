@@ -1,7 +1,7 @@
 -- lib/output: how long answers will be, as the fleet has learned (ENGINE.md §3): lib/learning.
 --
--- Per topic (lane|tag): "output|<topic>" of KEYS[1] is [quantile, samples, all that were seen, calls that were begun while
--- there were too few].
+-- Per topic (lane|tag): "output|<topic>" of KEYS[1] is <quantile, samples, all that were seen, calls that were begun while
+-- there were too few> (lib/records).
 
 local RING = 50                -- so many outputs are remembered of a topic ("lane|tag")
 local answers_of, predict
@@ -9,7 +9,10 @@ do
     local ENOUGH, COLD = 20, 256
 
     function answers_of(topic)
-        answers[topic] = answers[topic] or read_json(redis.call("HGET", KEYS[1], "output|" .. topic), { 0, 0 })
+        if not answers[topic] then
+            local text = redis.call("HGET", KEYS[1], "output|" .. topic)
+            answers[topic] = text and { numbers_in(text) } or { 0, 0 }
+        end
         return answers[topic]
     end
 

@@ -3,16 +3,16 @@
 -- KEYS[2] holds live tickets, id -> text:
 --   ["q", process, "lane|tag", queue, order, input, output, predicted, cold, enqueued_at, deadline,
 --    band, tenant, preferred key]
---   or, between tabs: g, process, "lane|tag", key, "domain|domain", fence, granted_at by the lease clock, spacing
---   ms, flow or nothing, its cost there (lib/tenants), 1 when it teaches (lib/learning), then per charge: field,
---   or nothing for the one before, kind, charged, hold
+--   or, packed by `struct`: "g", process, "lane|tag", key, "domain|domain", flow or nothing, fence, granted_at by
+--   the lease clock, spacing ms, its cost in its flow (lib/tenants), 1 when it teaches (lib/learning), then per
+--   charge: field, or nothing for the one before, kind, charged, hold
 -- KEYS[5] and KEYS[6] take turns to hold what ended in the last one to two minutes: s settled,
 -- c cancelled; an expired one stays as it was, with state x: a late settle may add to its charges.
 
 local ended = {}               -- {id, text, ...} to be remembered
 local touched = {}             -- id -> true: to be written, or removed
 local tickets = {}             -- id -> ticket, or false: all that were looked up or made in this call
-local generation, rotate_ended, load_tickets, find_ticket, remember_end, encode_queued, encode_charge, encode_lease, decode_charges
+local generation, rotate_ended, load_tickets, find_ticket, remember_end, encode_queued, encode_lease, decode_charges
 do
     local GENERATION_MS = 60000
 

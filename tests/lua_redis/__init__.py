@@ -6,6 +6,6 @@ compares it with a real server), and refuses all others. Its time is whatever `c
 
 from __future__ import annotations
 
-from tests.lua_redis.client import MiniRedis
+from tests.lua_redis.client import MiniRedis, numbers_in
 
-__all__ = ["MiniRedis"]
+__all__ = ["MiniRedis", "numbers_in"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from array import array
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import redis
 from lupa import lua51
 
-__all__ = ["MiniRedis"]
+__all__ = ["MiniRedis", "numbers_in"]
 
 HERE = Path(__file__).parent
 Value = str | int | float
@@ -38,21 +39,24 @@ def _sha1(source: str) -> str:
 
 
 class MiniRedis:
-    """One server with one client; replies are decoded. `clock` gives its TIME in microseconds."""
+    """One server with one client; replies are decoded. `clock` gives its TIME in microseconds.
+
+    Lua's bytes are Latin-1 on their way here: any of them is a character, as packed records need.
+    """
 
     def __init__(self, clock: Callable[[], int] = _wall_clock_us) -> None:
         self.clock = clock
-        self.lua = lua51.LuaRuntime(unpack_returned_tuples=True, register_eval=False)
+        self.lua = lua51.LuaRuntime(encoding="latin-1", unpack_returned_tuples=True, register_eval=False)
         load = self.lua.eval(
             "function(text, name, ...) return assert(loadstring(text, '@' .. name))(...) end"
         )
         pieces = {
             name: _compiled((HERE / f"{name}.lua").read_text(), name)
-            for name in ("sorted", "cjson", "commands", "sandbox")
+            for name in ("sorted", "cjson", "struct", "commands", "sandbox")
         }
         self.cjson = load(pieces["cjson"], "cjson")
         commands = load(pieces["commands"], "commands", load(pieces["sorted"], "sorted"))
-        self._box = load(pieces["sandbox"], "sandbox", commands, self.cjson)
+        self._box = load(pieces["sandbox"], "sandbox", commands, self.cjson, load(pieces["struct"], "struct"))
         self._run, self._ask, self.redis = self._box["run"], self._box["ask"], self._box["redis"]
         self._scripts: dict[str, Any] = {}
 
@@ -81,7 +85,7 @@ class MiniRedis:
         if script is None:
             raise redis.exceptions.NoScriptError("No matching script. Please use EVAL.")
         try:
-            return self._value(self._run(script, self.clock(), keys, *map(str, arguments)))
+            return self._value(self._run(script, self.clock(), keys, *map(_to_lua, arguments)))
         except lua51.LuaError as error:
             raise redis.exceptions.ResponseError(str(error)) from None
 
@@ -99,7 +103,7 @@ class MiniRedis:
     def execute_command(self, name: str, *arguments: Value) -> Any:
         """Any command by its name; its plain reply."""
         try:
-            return self._value(self._ask(self.clock(), name, *map(str, arguments)))
+            return self._value(self._ask(self.clock(), name, *map(_to_lua, arguments)))
         except lua51.LuaError as error:
             raise redis.exceptions.ResponseError(str(error)) from None
 
@@ -126,8 +130,10 @@ class MiniRedis:
 
     def _value(self, reply: Any) -> Any:
         """A Lua reply as Redis gives it to a client."""
-        if isinstance(reply, str) or reply is None:
-            return reply
+        if isinstance(reply, str):
+            return reply if reply.isascii() else reply.encode("latin-1").decode(errors="surrogateescape")
+        if reply is None:
+            return None
         if isinstance(reply, bool):
             return 1 if reply else None
         if isinstance(reply, (int, float)):
@@ -137,6 +143,16 @@ class MiniRedis:
         if reply["ok"] is not None:
             return True if reply["ok"] == "OK" else reply["ok"]
         return [self._value(item) for item in _until_nil(reply)]
+
+
+def numbers_in(text: str) -> list[int]:
+    """The numbers of a packed record (lua/lib/records)."""
+    return list(array("q", text.encode(errors="surrogateescape")))
+
+
+def _to_lua(value: Value) -> str:
+    text = str(value)
+    return text if text.isascii() else text.encode(errors="surrogateescape").decode("latin-1")
 
 
 def _flat(mapping: Mapping[str, Value]) -> Iterable[Value]:

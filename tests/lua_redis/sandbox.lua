@@ -1,7 +1,7 @@
--- Runs scripts as Redis does: KEYS, ARGV and the plain dialect, nothing else. Takes the commands and cjson;
+-- Runs scripts as Redis does: KEYS, ARGV and the plain dialect, nothing else. Takes the commands, cjson and struct;
 -- returns {load, run, ask, take_pushed, take_work, redis}.
 
-local commands, cjson = ...
+local commands, cjson, struct = ...
 local redis = {
     call = commands.call,
     pcall = function(...)
@@ -20,7 +20,7 @@ local redis = {
     log = function() end,
 }
 local DIALECT = {
-    redis = redis, cjson = cjson, string = string, table = table, math = math, assert = assert, error = error,
+    redis = redis, cjson = cjson, struct = struct, string = string, table = table, math = math, assert = assert, error = error,
     ipairs = ipairs, next = next, pairs = pairs, pcall = pcall, select = select, tonumber = tonumber,
     tostring = tostring, type = type, unpack = unpack,
 }

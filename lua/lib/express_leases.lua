@@ -1,0 +1,28 @@
+-- lib/express_leases: the leases that end in a step that lib/express takes.
+
+local found, met = redis.call("HMGET", KEYS[2], unpack(gone)), nil
+for n = 1, #gone do
+    local text, id = found[n], gone[n]
+    if not text or string.sub(text, 1, 1) ~= "g" then
+        return nil                 -- not in flight
+    end
+    local _, process, topic, _, domain, _, _, _, _, _, teaches, place_of_charges = struct.unpack("ssssssllllb", text)
+    if string.find(domain, "|", 1, true) then
+        return nil                 -- it draws from several domains
+    end
+    for own = 0, string.sub(topic, 1, 2) == "*|" and 0 or 1 do
+        local field = domain .. "|" .. (own == 1 and string.match(topic, "^(.*)|") or "*")
+        --@include lib/express_wanted
+    end
+    topic = teaches == 1 and topic
+    if n == 1 then
+        stored, left = { text, place_of_charges, topic }, { "o|" .. process .. "|" .. id, "f|" .. domain .. "|" .. id }
+        met, moved = #gone > 1 and { [id] = true }, { [domain] = -1 }
+    elseif met[id] then
+        return nil                 -- it ends twice
+    else
+        stored[3 * n - 2], stored[3 * n - 1], stored[3 * n] = text, place_of_charges, topic
+        left[2 * n - 1], left[2 * n] = "o|" .. process .. "|" .. id, "f|" .. domain .. "|" .. id
+        met[id], moved[domain] = true, (moved[domain] or 0) - 1
+    end
+end

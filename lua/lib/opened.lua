@@ -1,0 +1,7 @@
+-- lib/opened: reads what lib/opening names.
+
+do
+    local time = redis.call("TIME")
+    opening.server_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+    opening.texts = redis.call("HMGET", KEYS[1], unpack(opening))
+end
