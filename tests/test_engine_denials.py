@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from random import Random
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_fleet.engine.values import Bucket, PoolLimits
 from tests.lua_redis import MiniRedis
 from tests.oracle_books import Books
-from tests.oracle_stories import MODEST, Act, acts, members, play, pools
+from tests.oracle_stories import MODEST, Act, acts, members, perform, play, pools, wire_of
 from tests.pool_rig import Rig, Wire, cancel, enqueue, fake_rig, pool_of, settle
 
 FOREVER_S, FOREVER_MS = 100_000.0, 10**9
@@ -33,7 +37,8 @@ def behind(books: Books, at: int, wait_ms: int) -> tuple[str, Wire]:
 
 def favour(books: Books, process: str, mine: Wire) -> None:
     """Let nothing be in the way but what waits before it: what is in flight used nothing, others give up."""
-    books.step(process, *(settle(held.id, 0, 0) for held in books.leases.values()))
+    for held in list(books.leases.values()):
+        books.step(process, settle(held.id, 0, 0))
     for _, who, wire in list(books.sent):
         is_before = flow_of(wire) == flow_of(mine) and who == process if wire[0] == "e" else False
         if wire[1] in books.waiting and not is_before:
@@ -45,17 +50,15 @@ def flow_of(wire: Wire) -> tuple[str, ...]:
     return wire[2], wire[3], wire[7], wire[8]
 
 
-@settings(MODEST, max_examples=80)
-@given(pools(), STORY, st.integers(0, 20))
-def test_denied_early_is_only_who_could_not_have_gone(pool: PoolLimits, story: list[Act], at: int) -> None:
-    """Who was denied before its deadline is not granted by then, even if all else gives way."""
-    books = told(pool, story)
+def is_denied_rightly(tell: Callable[[], Books], at: int) -> bool:
+    """Whether a ticket was denied before its deadline; then it is not granted by then, even if all else gives way."""
+    books = tell()
     if not books.waiting:
-        return
+        return False
     process, wire = behind(books, at, PATIENCE_MS)
     if books.step(process, wire).results[0][:2] != ("d", "timeout"):
-        return
-    books = told(pool, story)
+        return False
+    books = tell()
     process, wire = behind(books, at, FOREVER_MS)
     assert books.step(process, wire).results[0] == ("q",)
     deadline = books.now + PATIENCE_MS
@@ -64,6 +67,37 @@ def test_denied_early_is_only_who_could_not_have_gone(pool: PoolLimits, story: l
         assert wire[1] in books.waiting
         books.advance(max(1, min(books.next_wake(), deadline - books.now)), first=process)
     assert wire[1] in books.waiting
+    return True
+
+
+@settings(MODEST, max_examples=80)
+@given(pools(), STORY, st.integers(0, 20))
+def test_denied_early_is_only_who_could_not_have_gone(pool: PoolLimits, story: list[Act], at: int) -> None:
+    """Who was denied before its deadline is not granted by then, even if all else gives way."""
+    is_denied_rightly(lambda: told(pool, story), at)
+
+
+def crowded(seed: int) -> Books:
+    """The books of a crowd of keys after some bursts."""
+    random = Random(seed)
+    names = random.sample(("requests", "input_tokens", "tokens"), random.randint(1, 2))
+    buckets = [Bucket(name, 600, burst_ms=random.choice((1_000, 4_000)), jitter_ms=0) for name in names]
+    pool = pool_of(*buckets, keys=random.randint(9, 14), slots=random.choice((0, 0, 3)))
+    books = Books(Rig(MiniRedis()), members(pool, False), FOREVER_S)
+    books.patience_ms = (FOREVER_MS,) * 3
+    for _ in range(random.randint(4, 12)):
+        process, tokens = random.choice("AB"), (random.choice((1, 5, 10)), random.choice((0, 5)))
+        burst = Act("enqueue", process, tokens=tokens)
+        books.step(process, *(wire_of(books, burst) for _ in range(random.randint(1, 60))))
+        for kind in random.choices(("settle", "cancel", "advance"), k=random.randint(0, 3)):
+            perform(books, Act(kind, process, random.randint(0, 11), tokens=tokens))
+    return books
+
+
+def test_denied_early_in_a_crowd_is_only_who_could_not_have_gone() -> None:
+    """The same of many keys with equal limits, whose buckets are not looked at one by one."""
+    denied = [seed for seed in range(9) if is_denied_rightly(lambda seed=seed: crowded(seed), seed)]
+    assert len(denied) >= 3
 
 
 def test_hopeless_ticket_is_denied_at_once_and_told_when() -> None:
@@ -75,6 +109,29 @@ def test_hopeless_ticket_is_denied_at_once_and_told_when() -> None:
     denied, reason, wait_ms, *_ = rig.enqueue("A", "hopeless", wait_ms=60_000)
     assert (denied, reason, wait_ms) == ("d", "timeout", 301_000)
     assert rig.enqueue("A", "patient", wait_ms=301_000) == ["q"]
+
+
+@pytest.mark.parametrize("keys", [9, 10, 40])
+def test_hopeless_ticket_of_a_crowd_is_denied_at_once(keys: int) -> None:
+    """Behind 30 requests for each of many accounts of one a second: who waits 28 s at most is denied, 31 s is served."""
+    limits = pool_of(Bucket("requests", 60, burst_ms=1_000, jitter_ms=0), keys=keys)
+    rig = fake_rig(limits)
+    for first in range(0, 31 * keys, 100):
+        asked = range(first, min(first + 100, 31 * keys))
+        rig.taken("A", *(enqueue(f"t{i}", limits) for i in asked))
+    denied, reason, wait_ms, *_ = rig.enqueue("A", "hopeless", wait_ms=28_000)
+    assert (denied, reason) == ("d", "timeout")
+    assert 28_000 < wait_ms <= 31_000
+    assert rig.enqueue("A", "patient", wait_ms=31_000) == ["q"]
+
+
+def test_account_of_a_crowd_that_is_free_again_denies_nobody() -> None:
+    """What a call gives back counts for those that it asks for."""
+    limits = pool_of(Bucket("requests", 60, burst_ms=1_000, jitter_ms=0), keys=9)
+    rig = fake_rig(limits)
+    rig.taken("A", *(enqueue(f"t{i}", limits) for i in range(9)))
+    assert rig.enqueue("A", "denied", wait_ms=900)[:2] == ["d", "timeout"]
+    assert rig.taken("A", cancel("t3"), enqueue("served", limits, wait_ms=900)).results[1][0] == "g"
 
 
 def test_only_what_waits_in_its_own_flow_counts() -> None:

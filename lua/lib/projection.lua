@@ -25,10 +25,12 @@ do
         return longest, binding
     end
 
+    --@include lib/crowd_bound
+
     -- True when a ticket needs more than some bucket of its queue's keys can hold: it goes into debt, and
     -- what comes before it may start earlier than the sums tell.
-    local function is_large(ticket)
-        for _, choice in ipairs(choices_of(ticket.queue)) do
+    local function is_large(ticket, list)
+        for _, choice in ipairs(list) do
             for _, bucket in ipairs(choice.buckets) do
                 if need_of(bucket.shape, ticket) > bucket.shape.capacity then
                     return true
@@ -41,15 +43,18 @@ do
     -- The lower bound of a new ticket's start. Of what waits before it only its own process's tickets are
     -- sure to stay: another process may end, and its tickets with it.
     function earliest_start(ticket)
-        if crowd_of(ticket.queue) then             -- the sums of so many keys are not kept
+        local crowd = crowd_of(ticket.queue)
+        if crowd and not crowd.is_uniform then     -- the sums of so many keys are not kept
             return 0
         end
+        local list = crowd and some_of(crowd) or choices_of(ticket.queue)
         local line = line_of(flow_of(pool.queues[ticket.queue], ticket.band, ticket.tenant), ticket.process)
-        line[5] = line[5] == 0 and is_large(ticket) and 1 or line[5]
+        line[5] = line[5] == 0 and is_large(ticket, list) and 1 or line[5]
         if line[5] == 1 then
             return 0
         end
-        return (earliest_for(ticket.queue, { waiting = line[1] + 1, input = line[2] + ticket.input,
-            output = line[3] + ticket.output, predicted = line[4] + ticket.predicted }))
+        local sums = { waiting = line[1] + 1, input = line[2] + ticket.input, output = line[3] + ticket.output,
+            predicted = line[4] + ticket.predicted }
+        return crowd and earliest_in_crowd(crowd, list[1], ticket, sums) or (earliest_for(ticket.queue, sums))
     end
 end
