@@ -64,6 +64,9 @@ def measure_cost(client: redis.Redis, *, is_quick: bool) -> Section:
     figures.append(
         Figure("Redis CPU per life, one task whose settle rides with its next enqueue", riding, "µs")
     )
+    pool = ScriptPool(client, pool_limits())
+    in_a_row = best_of(client, REPEATS, lambda: pool.live_in_a_row(10 if is_quick else 100))
+    figures.append(Figure("Redis CPU per life, one at a time in a row (warm caches)", in_a_row, "µs"))
     return Section(figures, {"batches": {"bare_us": bare, "lives": batches}})
 
 

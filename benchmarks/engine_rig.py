@@ -135,6 +135,19 @@ class ScriptPool:
         self.step(before)
         return batch * rounds
 
+    def live_in_a_row(self, count: int) -> int:
+        """So many lives, a step for each enqueue and each settle, sent without waiting for replies."""
+        asked = self.enqueues(count)
+        for steps in ([[wire] for wire in asked], [[settle(wire[1], i)] for i, wire in enumerate(asked)]):
+            pipe = self.client.pipeline(transaction=False)
+            for wires in steps:
+                keys, text = self.keys.all(), json.dumps(wires, separators=(",", ":"))
+                sha = load_script("pool_step").sha
+                pipe.evalsha(sha, len(keys), *keys, PROCESS, "epoch", self.keys.mailboxes, 0, text)
+            results = {json.loads(reply)[3][0][0] for reply in pipe.execute()}
+            assert results in ({"g"}, {"s"}), results
+        return count
+
     def waiting(self) -> int:
         """Tickets that are queued."""
         snapshot = self._call("pool_snapshot", "", "", self.keys.mailboxes)
