@@ -44,6 +44,9 @@
 if string.format("%d", 2 ^ 40) ~= "1099511627776" then
     error("pool_register: this server's Lua cannot print 64-bit integers; use a 64-bit server")
 end
+if string.sub(opening.texts[1] or "", 1, 1) == "[" then
+    error("pool_register: an earlier version of llm_fleet has written this pool; delete its keys, or set another namespace")
+end
 local offer = cjson.decode(ARGV[4])
 local exists = open_pool(ARGV[1], opening.texts, opening.server_ms)
 --@include lib/tenants

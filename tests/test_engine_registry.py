@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import redis
 
 from llm_fleet.engine.registration import keyset_hash
 from llm_fleet.engine.values import Bucket, LaneLimits, PoolLimits
@@ -252,3 +253,12 @@ def test_a_pool_that_slept_for_an_hour_goes_on_at_once() -> None:
         rig.advance(5_000)
         rig.taken("A")
     assert rig.snapshot()["domains"]["d0"]["in_flight"] == 0
+
+
+def test_pool_of_an_earlier_version_is_refused_by_name() -> None:
+    """What was stored before records were packed is not read: the error says what to do."""
+    rig = fake_rig(pool_of(keys=1))
+    meta = '["e","",0,0,0,0,0,0,15000,0,0,0]'
+    rig.timed(lambda: rig.client.hset(rig.keys.all()[0], "meta", meta))
+    with pytest.raises(redis.ResponseError, match="earlier version .* namespace"):
+        rig.register("B", rig.members["A"].limits)
