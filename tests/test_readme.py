@@ -16,7 +16,7 @@ import pytest
 
 from llm_fleet.cli.registry import app
 from llm_fleet.config import parse_config
-from tests.commands import command_in_background
+from tests.commands import command_in_background, run_command
 from tests.managers import KEYS, provider
 from tests.markdown import blocks_of
 from tests.test_layers import ROWS
@@ -58,7 +58,7 @@ def test_programs_of_the_readme_run(block, simulator, tmp_path, redis_url):
     assert all(request["status"] == 200 for request in sim.books()["requests"])
 
 
-def test_the_first_steps_lead_to_two_processes_under_one_limit(tmp_path, redis_url):
+def test_the_first_steps_lead_to_two_processes_under_one_limit(tmp_path, redis_url, monkeypatch, capsys):
     """As written: `simulate` writes the config, the script runs twice at once, `status` shows both.
 
     All calls are answered, those above the limit after a wait. A machine so busy that sends are late by
@@ -68,10 +68,13 @@ def test_the_first_steps_lead_to_two_processes_under_one_limit(tmp_path, redis_u
     script.write_text(FIRST_STEPS.text)
     options = ["--port", "0", "--rpm", "70", "--latency", "2", "--write", str(path)]
     env = {"REDIS_URL": redis_url, "LLM_CONFIG_PATH": str(path)}
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
     with running_simulator("simulate", "--keys", "1", *options) as books:
         command = [sys.executable, str(script)]
         runs = [subprocess.Popen(command, env=os.environ | env, stdout=subprocess.PIPE) for _ in range(2)]
-        assert eventually(lambda: processes_shown(env) == {"anthropic": 2, "openai": 2}, within_s=40)
+        assert eventually(lambda: processes_in(status_here(capsys)) == BOTH, within_s=40)
+        assert processes_shown(env) == BOTH
         lines = [run.communicate(timeout=60)[0].decode().splitlines() for run in runs]
         assert [(run.returncode, len(out)) for run, out in zip(runs, lines, strict=True)] == [(0, 80)] * 2
         found = books()
@@ -98,10 +101,23 @@ def running_simulator(*command):
         running.communicate(timeout=5)
 
 
+BOTH = {"anthropic": 2, "openai": 2}
+
+
+def status_here(capsys):
+    """What `llm-fleet status` prints, without a process of its own: that would be in the way of those that start."""
+    return run_command(capsys, "status", "--json").out
+
+
 def processes_shown(env):
     """Pool -> live processes, by `llm-fleet status`."""
     out, err = command_in_background("status", "--json", env=env).communicate(timeout=20)
     assert err == ""
+    return processes_in(out)
+
+
+def processes_in(out):
+    """Pool -> live processes, as `llm-fleet status --json` prints them."""
     return {name: len(pool["processes"]) for name, pool in json.loads(out)["pools"].items() if pool}
 
 
