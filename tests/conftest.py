@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,6 +19,12 @@ from tests.nursery import Nursery
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # run in the background of a shell: Ctrl-C would be ignored by every command that a test starts, too
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported by now stays: no collection of garbage has to look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
