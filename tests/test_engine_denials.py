@@ -37,12 +37,19 @@ def behind(books: Books, at: int, wait_ms: int) -> tuple[str, Wire]:
 
 def favour(books: Books, process: str, mine: Wire) -> None:
     """Let nothing be in the way but what waits before it: what is in flight used nothing, others give up."""
-    for held in list(books.leases.values()):
-        books.step(process, settle(held.id, 0, 0))
-    for _, who, wire in list(books.sent):
-        is_before = flow_of(wire) == flow_of(mine) and who == process if wire[0] == "e" else False
-        if wire[1] in books.waiting and not is_before:
-            books.step(who, cancel(wire[1]))
+    ends = [settle(held.id, 0, 0) for held in books.leases.values()]
+    for first in range(0, len(ends), 100):
+        books.step(process, *ends[first : first + 100])
+    for other in books.members:
+        given_up = [
+            cancel(wire[1])
+            for _, who, wire in list(books.sent)
+            if who == other
+            and wire[1] in books.waiting
+            and not (who == process and flow_of(wire) == flow_of(mine))
+        ]
+        for first in range(0, len(given_up), 100):
+            books.step(other, *given_up[first : first + 100])
 
 
 def flow_of(wire: Wire) -> tuple[str, ...]:
