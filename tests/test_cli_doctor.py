@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import redis
 
+from llm_fleet.cli.fleet import server_checks
 from llm_fleet.cli.fleet.pool_checks import pool_findings
 from llm_fleet.cli.fleet.rights import PROBES
 from llm_fleet.cli.fleet.server_checks import Reading, judge_clock, memory_findings, version_finding
@@ -94,6 +95,17 @@ async def test_an_evicting_server_is_a_problem(examine, own_server):
     (finding,) = found["memory"]
     assert (code, finding["grade"]) == (1, "problem")
     assert "CONFIG SET maxmemory-policy noeviction" in finding["remedy"]
+
+
+async def test_a_lua_that_lacks_what_the_scripts_use_is_a_problem(examine, monkeypatch):
+    """Servers that only speak like Redis may lack a library: what is missing is named, and what to do."""
+    assert "struct.pack" in server_checks.DIALECT
+    monkeypatch.setattr(server_checks, "DIALECT", server_checks.DIALECT.replace("struct", "structs"))
+    code, found = await examine()
+    (finding,) = found["scripts"]
+    assert (code, finding["grade"]) == (1, "problem")
+    assert "structs" in finding["text"]
+    assert "Valkey" in finding["remedy"]
 
 
 def test_every_command_of_the_scripts_is_probed():

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from ...engine.scripts import load_script, script_names
 from ...errors import CoordinationError
 from ...store import Store
@@ -26,6 +28,10 @@ SPIKE_S = 0.250
 AHEAD_S = 1.0
 DRIFT = 0.01
 FULL = 0.9
+DIALECT = """
+local packed = cjson.decode("[1]")[1] and struct.pack("l", 2 ^ 40)
+return struct.unpack("l", packed) == 2 ^ 40 and 1 or error("its whole numbers have less than 64 bits")
+"""
 
 Server = Mapping[str, Any]
 
@@ -124,8 +130,13 @@ def judge_clock(first: Reading, last: Reading) -> Finding:
 
 
 async def script_findings(store: Store) -> list[Finding]:
-    """Whether the server takes every script as it is."""
+    """Whether the server takes every script as it is, and its Lua has what they use."""
     names = script_names()
+    try:
+        await store.call("EVAL", DIALECT, "0")
+    except (CoordinationError, ResponseError) as error:
+        text = f"its Lua lacks what the scripts use: {error}"
+        return [Finding("problem", "scripts", text, "use Redis 6.2 or newer, or Valkey, on a 64-bit machine")]
     try:
         for name in names:
             await store.call("SCRIPT", "LOAD", load_script(name).source)
