@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_fleet.engine.values import Bucket, PoolLimits
+from llm_fleet.engine.values import Bucket, DomainLimits, LaneLimits, PoolLimits
 from tests.lua_redis import MiniRedis
 from tests.oracle_books import Books
 from tests.oracle_stories import MODEST, Act, acts, members, perform, play, pools, wire_of
@@ -130,6 +131,30 @@ def test_hopeless_ticket_of_a_crowd_is_denied_at_once(keys: int) -> None:
     assert (denied, reason) == ("d", "timeout")
     assert 28_000 < wait_ms <= 31_000
     assert rig.enqueue("A", "patient", wait_ms=31_000) == ["q"]
+
+
+def test_crowd_with_unlike_limits_denies_nobody_early() -> None:
+    """What its first key is limited to says nothing of the others."""
+    slow, fast = (Bucket("requests", limit, burst_ms=60_000 // limit, jitter_ms=0) for limit in (60, 600))
+    limits = pool_of(fast, keys=9)
+    limits = replace(limits, domains=(DomainLimits("d0", (LaneLimits("*", (slow,)),)), *limits.domains[1:]))
+    rig = fake_rig(limits)
+    rig.taken("A", *(enqueue(f"t{i}", limits) for i in range(9)))
+    assert rig.enqueue("A", "waits", wait_ms=300) == ["q"]
+    rig.advance(100)
+    assert [grant[0] for grant in rig.taken("A").grants] == ["waits"]
+
+
+def test_part_of_what_a_crowd_lacks_may_have_come_back() -> None:
+    """What a call gives back to one of many accounts is known before the index is: it shortens the wait."""
+    limits = pool_of(Bucket("input_tokens", 600, burst_ms=1_000, jitter_ms=0), keys=9)
+    rig = fake_rig(limits)
+    rig.taken("A", *(enqueue(f"t{i}", limits, tokens=(5, 0)) for i in range(18)))
+    assert rig.enqueue("A", "denied", tokens=(10, 0), wait_ms=900)[:2] == ["d", "timeout"]
+    told = rig.taken("A", cancel("t7"), enqueue("waits", limits, tokens=(10, 0), wait_ms=900)).results
+    assert told[1] == ["q"]
+    rig.advance(500)
+    assert [grant[0] for grant in rig.taken("A").grants] == ["waits"]
 
 
 def test_account_of_a_crowd_that_is_free_again_denies_nobody() -> None:

@@ -136,6 +136,12 @@ UNLIKE = {
     "no limits": pool_of(),
     "slots alone": pool_of(slots=5),
     "limits of a tenant": pool_of(Bucket("requests", 600), tenants=[TenantLimits("x", 1_000, LaneLimits("*", (), 9))]),
+    "a key without limits": PoolLimits("p", (("k0", ("d0",)), ("k1", ("d1",))), (
+        DomainLimits("d0", (LaneLimits("*", (Bucket("requests", 600),)),)), DomainLimits("d1", (LaneLimits("*", ()),)),
+    )),
+    "a key of two accounts with slots alone": PoolLimits("p", (("k0", ("d0", "d1")),), tuple(
+        DomainLimits(f"d{i}", (LaneLimits("*", (), 9),)) for i in range(2)
+    )),
     "a key of two accounts": PoolLimits("p", (("k0", ("d0", "d1")),), tuple(
         DomainLimits(f"d{i}", (LaneLimits("*", (Bucket("requests", 600),)),)) for i in range(2)
     )),
@@ -164,6 +170,7 @@ TAKEN: dict[str, Callable[[Twins], list[object]]] = {
     "a settle of what another process had": lambda twins: [settle("B-1", 90, 100)],
     "one of the highest number": lambda twins: [enqueue(f"A-{2**50 - 1:x}", LIMITS, **ASK)],
     "a topic of its own": lambda twins: [enqueue("A-2", LIMITS, tag="t", **ASK), enqueue("A-3", LIMITS, **ASK)],
+    "two lanes": lambda twins: [enqueue("A-2", LIMITS, lane="small", **ASK), enqueue("A-3", LIMITS, **ASK)],
     "a lane without limits of its own": lambda twins: [enqueue("A-2", LIMITS, lane="small", **ASK)],
     "all that fits": lambda twins: [enqueue("A-2", LIMITS, tokens=(8_925, 300))],
     "a moment before lifetimes are due": lambda twins: twins.advance(999) or [settle("A-1", 90, 100)],
@@ -239,6 +246,20 @@ def test_a_slot_is_free_in_the_step_that_frees_it() -> None:
     twins.enqueue("A", "A-1")
     assert goes_express(twins, "A", settle("A-1", 0, 0), enqueue("A-2", limits))
     assert not goes_express(twins, "A", enqueue("A-3", limits))
+
+
+def test_slots_of_a_crowd_are_indexed_express() -> None:
+    """Where the last slot of an account is taken, and where it is free again, the index says so at once."""
+    limits = pool_of(Bucket("requests", 6_000), keys=9, slots=2)
+    twins, went, held = opened(limits), 0, []
+    for number in range(2, 40):
+        ticket = f"A-{number:x}"
+        went += goes_express(twins, "A", enqueue(ticket, limits))
+        held.append(ticket)
+        twins.advance(20)
+        if len(held) > 9:
+            went += goes_express(twins, "A", settle(held.pop(number % 5), 0, 0))
+    assert went > 40
 
 
 def test_what_settled_leases_teach_is_learned_express() -> None:

@@ -3,10 +3,10 @@
 topic, before_lane, before_tag = lane .. "|" .. tag, lane, tag
 known = answers and answers[topic]
 if not known then
-    local place = 8
-    while opening[place] ~= "output|" .. topic do
-        place = place + 2
+    local text
+    for place = 8, #opening, 2 do
+        text = text or opening[place] == "output|" .. topic and texts[place]
     end
-    known = texts[place] and { struct.unpack("llll", texts[place]) } or { 0, 0 }
+    known = text and { struct.unpack("llll", text) } or { 0, 0 }
 end
 list = lists and lists[lane] or list

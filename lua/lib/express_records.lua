@@ -40,8 +40,6 @@ do
             if before then
                 before[r] = { struct.unpack(layout, text) }
             end
-        else
-            shapes[r] = false
         end
     end
 end
