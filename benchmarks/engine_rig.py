@@ -94,14 +94,18 @@ class ScriptPool:
 
     def step(self, operations: Sequence[Wire], process: str = PROCESS) -> Answer:
         """One step of a process."""
-        wire = json.dumps(operations, separators=(",", ":"))
-        reply = json.loads(self._call("pool_step", process, "epoch", self.keys.mailboxes, 0, wire))
+        reply = json.loads(self._send_step(self.client, operations, process))
         assert reply[0] == "ok", reply
         return Answer(reply[3], reply[4], reply[5])
 
-    def _call(self, name: str, *arguments: str | int) -> Any:
+    def _send_step(self, client: redis.Redis, operations: Sequence[Wire], process: str = PROCESS) -> Any:
+        wire = json.dumps(operations, separators=(",", ":"))
+        return self._call("pool_step", process, "epoch", self.keys.mailboxes, 0, wire, client=client)
+
+    def _call(self, name: str, *arguments: str | int, client: redis.Redis | None = None) -> Any:
         keys = self.keys.all()
-        return self.client.evalsha(load_script(name).sha, len(keys), *keys, *arguments)
+        to = self.client if client is None else client
+        return to.evalsha(load_script(name).sha, len(keys), *keys, *arguments)
 
     def enqueues(self, count: int, process: str = PROCESS, *, tenants: int = 1) -> list[Wire]:
         """So many enqueues under new ids."""
@@ -141,9 +145,7 @@ class ScriptPool:
         for steps in ([[wire] for wire in asked], [[settle(wire[1], i)] for i, wire in enumerate(asked)]):
             pipe = self.client.pipeline(transaction=False)
             for wires in steps:
-                keys, text = self.keys.all(), json.dumps(wires, separators=(",", ":"))
-                sha = load_script("pool_step").sha
-                pipe.evalsha(sha, len(keys), *keys, PROCESS, "epoch", self.keys.mailboxes, 0, text)
+                self._send_step(pipe, wires)
             results = {json.loads(reply)[3][0][0] for reply in pipe.execute()}
             assert results in ({"g"}, {"s"}), results
         return count

@@ -15,7 +15,7 @@ local POOL_TTL_MS = 2592000000         -- 30 days, as lib/save has it
 local time = redis.call("TIME")
 local raw = redis.call("HMGET", KEYS[1], "outages", "meta")
 local outages = raw[1] and cjson.decode(raw[1]) or {}
-local meta = raw[2] and { struct.unpack("ssllll", raw[2]) } or { [5] = 0, [6] = 0 }
+local meta = raw[2] and { struct.unpack("ssllll", raw[2]) } or { [5] = 0, [6] = 0 }   -- its first: lib/records
 local now = math.max(meta[6], time[1] * 1000 + math.floor(time[2] / 1000) + meta[5])
 if ARGV[2] == "pause" then
     local pause_ms = tonumber(ARGV[3])

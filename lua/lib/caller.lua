@@ -10,7 +10,7 @@ do
             local kind, name = string.match(opening[place], "^(%a+)|(.*)$")
             local text = opening.texts[place]
             if kind == "output" then
-                answers[name] = text and { numbers_in(text) } or { 0, 0 }
+                answers[name] = text and numbers_in(text) or { 0, 0 }
             elseif text then
                 keysets[name] = cjson.decode(text)
             else

@@ -36,7 +36,7 @@ local function save_records()
     for id, process in pairs(processes) do
         if process and process.dirty then
             fields[#fields + 1] = "process|" .. id
-            fields[#fields + 1] = packed({ unpack(process, 1, 6) })
+            fields[#fields + 1] = packed(process)
         end
     end
     send("HSET", KEYS[1], fields)

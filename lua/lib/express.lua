@@ -3,7 +3,7 @@
 -- Leases end with known usage, and new tickets can all go at once. What it stores and answers is to the letter what
 -- the whole script would; where anything else is asked or found it has written nothing, and answers nothing. So it
 -- decides nothing of its own (a test compares the two), and is one function, of few tables: making what the whole
--- script is made of costs more than such a step. A new table costs as much as twenty sums, one that grows as a hundred:
+-- script is made of costs more than such a step. A new table costs as much as fifteen sums, one that grows as seventy:
 -- so tables are made where they are needed, with their first entries or as many as they mostly get.
 
 do

@@ -1,10 +1,10 @@
 -- lib/express_calls: which operations lib/express takes, and the leases and buckets that they are about.
 
 local gone, ended              -- ids of leases that end; they and how they ended
-local stored, left             -- per lease that ends its text, where its charges begin, its topic; members of KEYS[3] that go
+local stored, left             -- per lease that ends its text, where its charges begin, its topic or false; members of KEYS[3] that go
 local moved                    -- domain -> by how many what is in flight there changes
 local fields, wanted = { false, false, false, false }, 0   -- "domain|lane" of the records that are wanted; how many
-local keyset, keys             -- the text and the list: key id, domain, ...
+local keyset, keys             -- the hash of the key set, and what it holds: key id, domain, ...
 local list, lists              -- per key the places of its records, 0 for none; lane -> such a list
 do
     local prefix, lane, prefers = ARGV[1] .. "-", nil, false

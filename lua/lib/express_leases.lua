@@ -6,7 +6,8 @@ for n = 1, #gone do
     if not text or string.sub(text, 1, 1) ~= "g" then
         return nil                 -- not in flight
     end
-    local _, process, topic, _, domain, _, _, _, _, _, teaches, place_of_charges = struct.unpack("ssssssllllb", text)
+    local _, process, topic, _, domain, _, _, _, _, _, teaches, place_of_charges =
+        struct.unpack(opening.lease_layout, text)
     if string.find(domain, "|", 1, true) then
         return nil                 -- it draws from several domains
     end

@@ -10,8 +10,7 @@ local ONE_IN, WIDTH = 10, 8    -- one in ten is larger: the 0.9 quantile; bytes 
 
 -- The outputs in a ring, the least first. Pure.
 local function outputs_in(ring)
-    local values = { numbers_in(ring) }
-    values[#values] = nil          -- the one more
+    local values = numbers_in(ring)
     table.sort(values)
     return values
 end

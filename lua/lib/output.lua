@@ -11,7 +11,7 @@ do
     function answers_of(topic)
         if not answers[topic] then
             local text = redis.call("HGET", KEYS[1], "output|" .. topic)
-            answers[topic] = text and { numbers_in(text) } or { 0, 0 }
+            answers[topic] = text and numbers_in(text) or { 0, 0 }
         end
         return answers[topic]
     end

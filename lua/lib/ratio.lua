@@ -11,8 +11,7 @@ do
     local function ratio_of(lane, code)
         if not ratios[lane] then
             local text = redis.call("HGET", KEYS[1], "ratio|" .. lane)
-            ratios[lane] = text and { numbers_in(text) } or { 1 }
-            ratios[lane][#ratios[lane]] = nil      -- the one more
+            ratios[lane] = text and numbers_in(text) or {}
         end
         local known, at = ratios[lane], 1
         while known[at] and known[at] ~= code do

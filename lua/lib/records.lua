@@ -1,7 +1,7 @@
 -- lib/records: the small records of a pool, read once and written once per call.
 --
--- Fields of KEYS[1]; in brackets JSON, in <> packed by `struct`, each number as 8 bytes: that is read in a tenth of the
--- time.
+-- Fields of KEYS[1]; in brackets JSON, in <> packed by `struct`, each number as 8 bytes: that is read in a quarter of
+-- the time.
 --   meta                   <epoch, predecessor, fence, seq, offset, seen, lease, presence, ttl_ms, touched,
 --                           expires, 1 where a key set is a crowd>: no lease expires before `expires`, by
 --                           the lease clock
@@ -31,7 +31,7 @@ do
     function open_pool(caller, raw, server_ms)
         pool.caller, pool.time = caller, server_ms
         pool.queues, pool.outages, pool.parked = read_json(raw[2], {}), read_json(raw[3], {}), read_json(raw[4], {})
-        processes[caller], pool.order = raw[5] and { numbers_in(raw[5]) } or false, raw[6]
+        processes[caller], pool.order = raw[5] and numbers_in(raw[5]) or false, raw[6]
         if not raw[1] then
             return nil
         end
@@ -72,7 +72,7 @@ do
     function process_of(id)
         if processes[id] == nil then
             local text = redis.call("HGET", KEYS[1], "process|" .. id)
-            processes[id] = text and { numbers_in(text) } or false
+            processes[id] = text and numbers_in(text) or false
         end
         return processes[id]
     end

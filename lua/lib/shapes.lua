@@ -1,9 +1,9 @@
 -- lib/shapes: what the texts of limits and levels mean: lib/records.
 
 function decode_limits(text)
-    local numbers = { numbers_in(text) }
+    local numbers = numbers_in(text)
     local decoded = { concurrency = numbers[1] }
-    for i = 2, #numbers - 1, 5 do
+    for i = 2, #numbers, 5 do
         local kind, capacity, unit, most = numbers[i], numbers[i + 2], numbers[i + 3], numbers[i + 4]
         decoded[(i + 3) / 5] = { kind = kind, code = kind % 10, rule = rule_of(kind), is_window = kind >= 1000,
             tick = kind % 100 > 10 and 1440 or 1, rate = numbers[i + 1], capacity = capacity, unit = unit,
@@ -13,7 +13,7 @@ function decode_limits(text)
 end
 
 local function decode_record(field, limits, text)
-    local state = { numbers_in(text) }
+    local state = numbers_in(text)
     local decoded, buckets, passed = shapes[limits] or decode_limits(limits), {}, pool.now - state[2]
     shapes[limits] = decoded
     for i = 1, #decoded do

@@ -34,7 +34,8 @@ function take_charges(ticket, domains, holders)
                 local shape = bucket.shape
                 local need = shape.asked_by == ticket and shape.need or need_of(shape, ticket)
                 local charged, hold = take(bucket, need)
-                texts[#texts + 1] = struct.pack("shll", record.field ~= before and record.field or "", shape.kind, charged, hold)
+                texts[#texts + 1] = struct.pack(opening.charge_layout, record.field ~= before and record.field or "", shape.kind,
+                    charged, hold)
                 before = record.field
                 if h == 1 then
                     local cost_here = cost_of(shape, need)

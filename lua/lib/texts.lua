@@ -4,9 +4,11 @@ local function read_json(text, otherwise)
     return text and text ~= "[]" and text ~= "{}" and cjson.decode(text) or otherwise
 end
 
--- The numbers of a packed record, and one more.
+-- The numbers of a packed record: of what `struct` gives the last is the place after them.
 local function numbers_in(text)
-    return struct.unpack(string.rep("l", #text / 8), text)
+    local numbers = { struct.unpack(string.rep("l", #text / 8), text) }
+    numbers[#numbers] = nil
+    return numbers
 end
 
 -- Some numbers as a packed record.

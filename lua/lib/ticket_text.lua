@@ -1,7 +1,5 @@
 -- lib/ticket_text: tickets and leases as texts: lib/tickets. A lease is packed by `struct`: no name has a zero byte.
 
-local LEASE, CHARGE = "ssssssllllb", "shll"
-
 function encode_queued(t)
     return string.format('["q","%s","%s","%s",%d,%d,%d,%d,%d,%d,%d,%d,"%s","%s"]', t.process, t.topic, t.queue,
         t.order, t.input, t.output, t.predicted, t.cold, t.enqueued_at, t.at, t.band, t.tenant, t.key)
@@ -11,7 +9,8 @@ local function encode_charges(charges)
     local out, field = {}, nil
     for i = 1, #charges do
         local charge = charges[i]
-        out[i] = struct.pack(CHARGE, charge.field ~= field and charge.field or "", charge.kind, charge.charged, charge.hold)
+        out[i] = struct.pack(opening.charge_layout, charge.field ~= field and charge.field or "", charge.kind,
+            charge.charged, charge.hold)
         field = charge.field
     end
     return table.concat(out)
@@ -21,15 +20,15 @@ function encode_lease(t)
     if t.flow then
         t.flow_key = waiting_in(t.flow.queue) > 0 and t.flow.key or ""
     end
-    return struct.pack(LEASE, t.state, t.process, t.topic, t.key, t.domains, t.flow_key or "", t.order, t.at,
-        t.spacing or 0, t.cost, t.teaches) .. (t.charges and encode_charges(t.charges) or t.charges_text)
+    return struct.pack(opening.lease_layout, t.state, t.process, t.topic, t.key, t.domains, t.flow_key or "", t.order,
+        t.at, t.spacing or 0, t.cost, t.teaches) .. (t.charges and encode_charges(t.charges) or t.charges_text)
 end
 
 -- The charges in a text from a place on.
 function decode_charges(text, place)
     local charges, before = {}, nil
     while place <= #text do
-        local field, kind, charged, hold, after = struct.unpack(CHARGE, text, place)
+        local field, kind, charged, hold, after = struct.unpack(opening.charge_layout, text, place)
         before, place = field ~= "" and field or before, after
         charges[#charges + 1] = charge_of(before, kind, charged, hold)
     end
@@ -40,7 +39,8 @@ local function decode_ticket(id, text)
     if #text == 1 then
         return { id = id, state = text, charges = {} }
     elseif string.sub(text, 1, 1) ~= "[" then
-        local state, process, topic, key, domains, flow, order, at, spacing, cost, teaches, place = struct.unpack(LEASE, text)
+        local state, process, topic, key, domains, flow, order, at, spacing, cost, teaches, place =
+            struct.unpack(opening.lease_layout, text)
         return { id = id, state = state, process = process, topic = topic, key = key, domains = domains, order = order,
             at = at, spacing = spacing, flow_key = flow, cost = cost, teaches = teaches,
             charges = decode_charges(text, place) }

@@ -135,6 +135,8 @@ async def script_findings(store: Store) -> list[Finding]:
     try:
         await store.call("EVAL", DIALECT, "0")
     except (CoordinationError, ResponseError) as error:
+        if not isinstance(error.__cause__ or error, ResponseError):
+            raise  # it does not answer
         text = f"its Lua lacks what the scripts use: {error}"
         return [Finding("problem", "scripts", text, "use Redis 6.2 or newer, or Valkey, on a 64-bit machine")]
     try:
