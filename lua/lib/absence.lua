@@ -2,7 +2,6 @@
 
 local drop_absent
 do
-    local DROPPED_PER_CALL = 100
     local LOOKED_AT = 64           -- heads of lines whose processes are looked at in one heartbeat
 
     local function forget(id)
@@ -11,23 +10,7 @@ do
         dropped[#dropped + 1] = "info|" .. id
     end
 
-    -- Drops a bounded number of the tickets that a process has queued; true when none is left.
-    local function drop_line(id)
-        local members, ids, seen = range("w|" .. id, DROPPED_PER_CALL), {}, {}
-        for i, member in ipairs(members) do
-            ids[i] = string.match(member, "([^|]+)$")
-        end
-        load_tickets(ids)
-        send("ZREM", KEYS[3], members)
-        for i, member in ipairs(members) do
-            local flow = flow_keyed(string.match(member, "^w|[^|]+|(.*)|%d+|[^|]+$"))
-            if flow and tickets[ids[i]] then
-                count_ticket(flow, tickets[ids[i]], -1)
-            end
-            remember_end({ id = ids[i] }, "c")
-        end
-        return #members < DROPPED_PER_CALL
-    end
+    --@include lib/dropping
 
     -- Parks who is silent though its tickets are not first: each process heads a line in its flows. Of many
     -- lines some are looked at, and others the next time.
