@@ -44,11 +44,15 @@
 if string.format("%d", 2 ^ 40) ~= "1099511627776" then
     error("pool_register: this server's Lua cannot print 64-bit integers; use a 64-bit server")
 end
-if string.sub(opening.texts[1] or "", 1, 1) == "[" then
-    error("pool_register: an earlier version of llm_fleet has written this pool; delete its keys, or set another namespace")
+do
+    --@include lib/layouts
+
+    if opened[1] and not pcall(struct.unpack, META, opened[1]) then
+        error("pool_register: an earlier version of llm_fleet has written this pool; delete its keys, or set another namespace")
+    end
 end
 local offer = cjson.decode(ARGV[4])
-local exists = open_pool(ARGV[1], opening.texts, opening.server_ms)
+local exists = open_pool(ARGV[1])
 --@include lib/tenants
 --@include lib/registry
 --@include lib/offers

@@ -33,7 +33,7 @@
 --@include lib/weigh
 --@include lib/verdict
 
-if not open_pool("", opening.texts, opening.server_ms) then
+if not open_pool("") then
     return ""
 end
 --@include lib/tenants

@@ -10,7 +10,7 @@
 -- ARGV[2]  epoch       the pool state that it knows
 -- ARGV[3]  mailboxes   prefix of the mailbox of a process
 -- ARGV[4]  fence       the highest that it has seen
--- ARGV[5]  operations  JSON, at most 128: enqueue {"e", ...}, settle {"s", ...}, cancel {"c", id},
+-- ARGV[5]  operations  at most 128, as lib/calls reads them: enqueue {"e", ...}, settle {"s", ...}, cancel {"c", id},
 --                      heartbeat {"h", ...}, leave {"b"}; none: a timer
 --
 -- returns      JSON: ["register", epoch or ""]  the caller must call pool_register first
@@ -30,8 +30,6 @@ if not open_for_caller() then
     if pool.was_waited_in then save() end
     return string.format('["register","%s"]', pool.epoch or "")
 end
-rotate_ended()
-load_tickets_of(calls)
 if pool.lease >= pool.expires then
     --@include lib/expiry
     expire_leases()

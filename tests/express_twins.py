@@ -32,7 +32,7 @@ class Twins(Rig):
         self.whole = Rig(MiniRedis())
         self.express_steps = 0
 
-    def call(self, name: str, *arguments: str | int) -> Any:
+    def call(self, name: str, *arguments: str | bytes | int) -> Any:
         """Call a script on both; gives what both replied."""
         self.whole.time_ms = self.time_ms
         replies = [self._call_one(rig, script, *arguments) for rig, script in self._twins(name)]
@@ -55,6 +55,6 @@ class Twins(Rig):
             return [(self, script), (self.whole, script)]
         return [(rig, _changed(script.source, *how)) for rig, how in ((self, _EXPRESS), (self.whole, _WHOLE))]
 
-    def _call_one(self, rig: Rig, script: Script, *arguments: str | int) -> Any:
+    def _call_one(self, rig: Rig, script: Script, *arguments: str | bytes | int) -> Any:
         keys = rig.keys.all()[:1] if script.name == "key_switch" else rig.keys.all()
         return rig.timed(lambda: rig.client.eval(script.source, len(keys), *keys, *arguments))

@@ -22,6 +22,7 @@ import redis
 
 from llm_fleet.engine.keys import PoolKeys
 from llm_fleet.engine.lease import Lease
+from llm_fleet.engine.packing import encode_operations
 from llm_fleet.engine.registration import Known, keyset_hash, offer
 from llm_fleet.engine.scripts import load_script
 from llm_fleet.engine.values import Bucket, DomainLimits, LaneLimits, Need, PoolLimits, TenantLimits
@@ -162,7 +163,7 @@ class Rig:
 
     # -- scripts -------------------------------------------------------------------------------
 
-    def call(self, name: str, *arguments: str | int) -> Any:
+    def call(self, name: str, *arguments: str | bytes | int) -> Any:
         """Call a script, by its SHA1 as the engine does."""
         script, keys = load_script(name), self.keys.all()
         if name == "key_switch":
@@ -191,7 +192,7 @@ class Rig:
         """One step of a process; None when the script answers `register`."""
         self.steps += 1
         known = self.members[process].known
-        wire = json.dumps(operations)
+        wire = encode_operations(operations)
         reply = json.loads(
             self.call("pool_step", process, known.epoch, self.keys.mailboxes, known.fence, wire)
         )

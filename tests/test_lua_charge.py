@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.lua_library import Library, examples
 
 LIBRARY = Library("bucket", "charge")
-NEED_OF, IS_TOO_LARGE, TAKE_UNITS, CHARGE_OF, PROGRESS, SETTLE, RETURN = LIBRARY.several(
-    "need_of", "is_too_large", "take", "charge_of", "charge_progress", "settle_charge", "return_charge"
+NEED_OF, IS_TOO_LARGE, TAKE_UNITS, PROGRESS, SETTLE, RETURN = LIBRARY.several(
+    "need_of", "is_too_large", "take", "charge_progress", "settle_charge", "return_charge"
 )
 REQUESTS, INPUT, OUTPUT, TOKENS = 1, 2, 3, 4
 AT_START, AT_START_ADJUST, AS_PRODUCED = 0, 1, 2
@@ -26,7 +26,8 @@ def bucket(rule: int, code: int = OUTPUT, *, level: int = CAPACITY, unit: int = 
 
 def take(it, need: int):
     """Take units from a bucket; the charge."""
-    return CHARGE_OF("d|*", it.shape.kind, *TAKE_UNITS(it, need))
+    charged, hold = TAKE_UNITS(it, need)
+    return LIBRARY.table({"field": "d|*", "kind": it.shape.kind, "charged": charged, "hold": hold})
 
 
 def ticket(input_tokens: int = 100, output: int = 1_000, predicted: int = 200, *, cold: int = 0):

@@ -58,7 +58,7 @@ class Operation:
     is_urgent = True
 
     def wire(self, now: float) -> Wire:
-        """The JSON form that the script reads; `now` is monotonic."""
+        """What the script reads, before it is packed (`packing`); `now` is monotonic."""
         raise NotImplementedError
 
     def answer(self, result: Sequence[Any], sent_at: float) -> None:

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..errors import CoordinationError
-from ..store import Store
+from ..store import Argument, Store
 from .keys import PoolKeys
 from .operations import Operation
+from .packing import encode_operations
 from .scripts import load_script
 
 __all__ = ["Outage", "Reply", "StepRunner"]
@@ -26,8 +27,6 @@ __all__ = ["Outage", "Reply", "StepRunner"]
 MAX_OPERATIONS = 128
 LINGER_S = 0.005
 BACKOFF_S = (0.02, 0.05, 0.1, 0.2, 0.5)
-
-_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +137,8 @@ class StepRunner:
 
     async def _step(self, batch: Sequence[Operation]) -> None:
         script, sent_at = load_script("pool_step"), time.monotonic()
-        wire = _encode([operation.wire(sent_at) for operation in batch])
-        arguments: list[str | int] = [self._registrar.process, self.epoch, self._mailboxes, self.fence, wire]
+        wire = encode_operations(operation.wire(sent_at) for operation in batch)
+        arguments: list[Argument] = [self._registrar.process, self.epoch, self._mailboxes, self.fence, wire]
         reply = json.loads(await self._store().script(script, self._keys, arguments))
         if reply[0] == "register":
             self.is_registered = False

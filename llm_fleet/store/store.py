@@ -17,6 +17,7 @@ from .link import Command, Link
 from .links import Links, OwnLinks, SharedLink
 from .routes import new_route, slot_of
 from .target import Address, parse_url
+from .wire import Argument
 
 __all__ = ["Script", "Store", "StoreOptions"]
 
@@ -79,12 +80,12 @@ class Store:
         """Where it connects, for people: never a password."""
         return self._target.description
 
-    async def call(self, *command: str | int | float) -> Any:
+    async def call(self, *command: Argument) -> Any:
         """One command; strings, integers and lists as Redis answers them."""
         keyless = len(command) < 2 or str(command[0]).upper() in KEYLESS
         return await self._ask("" if keyless else str(command[1]), command)
 
-    async def script(self, script: Script, keys: Sequence[str], args: Sequence[str | int]) -> Any:
+    async def script(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> Any:
         """Run a script by its SHA1, and by its text where the server does not know it (any more)."""
         slots: Command = (len(keys), *keys, *args)
         key = keys[0] if keys else ""
@@ -133,7 +134,7 @@ class Store:
                         await self._lost(address)
                     raise coordination_error(error, self._where(address), str(command[0])) from error
                 address, for_now = hop
-        raise CoordinationError(f"Redis at {self.description} redirected {command[0]} {HOPS} times.")
+        raise CoordinationError(f"Redis at {self.description} redirected {command[0]!s} {HOPS} times.")
 
     async def _ask_at(self, address: Address, command: Command, for_now: bool, blocks_s: float | None) -> Any:
         pool = self._links if blocks_s is None else self._pops

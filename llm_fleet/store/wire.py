@@ -14,9 +14,10 @@ from redis.exceptions import AuthenticationError, InvalidResponse, NoScriptError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeout
 
-__all__ = ["Command", "Wire"]
+__all__ = ["Argument", "Command", "Wire"]
 
-Command = tuple[str | int | float, ...]
+Argument = str | bytes | int | float
+Command = tuple[Argument, ...]
 
 AUTHENTICATION = ("WRONGPASS", "NOAUTH", "ERR AUTH", "ERR invalid password", "ERR Client sent AUTH")
 CLOSED = "the connection was closed"

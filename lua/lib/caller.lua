@@ -1,14 +1,14 @@
 -- lib/caller: the process whose step this is.
 
-local open_for_caller, load_tickets_of
+local open_for_caller
 do
     local NO_NUMBER = 2 ^ 50       -- of a process whose tickets must all be looked up
 
     -- Takes what the operations need from the texts of lib/calls. False where a key set is not known.
     local function take_texts()
-        for place = 7, #opening do     -- after what every call reads
+        for place = 3, #opening do     -- after what every call reads
             local kind, name = string.match(opening[place], "^(%a+)|(.*)$")
-            local text = opening.texts[place]
+            local text = opened[place]
             if kind == "output" then
                 answers[name] = text and numbers_in(text) or { 0, 0 }
             elseif text then
@@ -20,23 +20,6 @@ do
         return true
     end
 
-    -- Opens the pool for the operations of the caller, which lives, and reads its mailbox. False when it has to
-    -- register: what it, or this pool, knows is not what it was.
-    function open_for_caller()
-        local exists, process = open_pool(ARGV[1], opening.texts, opening.server_ms), processes[ARGV[1]]
-        if pool.was_waited_in then                  -- who waits must hear of it: as after lost writes
-            pool.epoch = pool.epoch .. "'"
-        end
-        if not exists or not process or process[3] > 1 or pool.epoch ~= ARGV[2] or tonumber(ARGV[4]) > pool.fence
-            or not take_texts() then
-            return false
-        end
-        pool.was_parked = process[3] == 1
-        process[1], process[2] = pool.presence, process[2] > 0 and pool.now or 0
-        process[3], process[4], process.dirty = 0, pool.lease, true
-        return true
-    end
-
     -- The number in a ticket's id as processes choose it, "<process>-<hex>"; nil in any other.
     local function number_of(id)
         local before = #pool.caller + 1
@@ -45,7 +28,7 @@ do
     end
 
     -- Looks the tickets of the operations up. An id with a higher number than all before it is new.
-    function load_tickets_of(calls)
+    local function load_tickets_of(calls)
         local ids, process = {}, processes[pool.caller]
         local highest = process[6]
         for i = 1, #calls do
@@ -62,5 +45,24 @@ do
             process[6], process.dirty = highest, true
         end
         load_tickets(ids)
+    end
+
+    -- Opens the pool for the operations of the caller, which lives, and reads its mailbox; looks their tickets up. False
+    -- when it has to register: what it, or this pool, knows is not what it was.
+    function open_for_caller()
+        local exists, process = open_pool(ARGV[1]), processes[ARGV[1]]
+        if pool.was_waited_in then                  -- who waits must hear of it: as after lost writes
+            pool.epoch = pool.epoch .. "'"
+        end
+        if not exists or not process or process[3] > 1 or pool.epoch ~= ARGV[2] or tonumber(ARGV[4]) > pool.fence
+            or not take_texts() then
+            return false
+        end
+        pool.was_parked = process[3] == 1
+        process[1], process[2] = pool.presence, process[2] > 0 and pool.now or 0
+        process[3], process[4], process.dirty = 0, pool.lease, true
+        rotate_ended()
+        load_tickets_of(calls)
+        return true
     end
 end

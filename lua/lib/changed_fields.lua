@@ -8,15 +8,31 @@ local function encode_record(record)
     return packed(numbers)
 end
 
+local function encode_queues()
+    local out = {}
+    for name, q in pairs(pool.queues) do
+        if waiting_in(q) > 0 then
+            out[#out + 1] = string.format('"%s":[%d,"%s","%s",%d,%d,%d,%d,%d,%d,%d,%d,%d]', name, unpack(q, 1, 12))
+        end
+    end
+    return "{" .. table.concat(out, ",") .. "}"
+end
+
+-- 1 where the pool has none of what lib/express does not take: lib/records.
+local function calmness()
+    return (pool.stored_queues or "{}") == "{}" and #pool.parked == 0 and not next(pool.outages)
+        and (not pool.order or string.sub(pool.order, -4) == ",{}]") and 1 or 0
+end
+
 local function save_records()
     local fields, at = written, #written
-    fields[at + 1] = "meta"
-    fields[at + 2] = struct.pack(opening.layout, pool.epoch, pool.predecessor, pool.fence, pool.seq, pool.offset,
-        pool.seen, pool.lease, pool.presence, pool.ttl, pool.touched, pool.expires, pool.has_crowd)
     if pool.queues_changed then
-        fields[#fields + 1] = "queues"
-        fields[#fields + 1] = encode_queues()
+        pool.stored_queues = encode_queues()
+        fields[at + 1], fields[at + 2], at = "queues", pool.stored_queues, at + 2
     end
+    fields[at + 1] = "meta"
+    fields[at + 2] = struct.pack(META, pool.epoch, pool.predecessor, pool.fence, pool.seq, pool.offset, pool.seen,
+        pool.lease, pool.presence, pool.ttl, pool.touched, pool.expires, pool.has_crowd, calmness())
     if pool.parked_changed then
         fields[#fields + 1] = "parked"
         fields[#fields + 1] = #pool.parked > 0 and '["' .. table.concat(pool.parked, '","') .. '"]' or "[]"

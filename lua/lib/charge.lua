@@ -6,7 +6,6 @@
 -- tell (lib/records). A report replayed changes nothing; a hold is released once, and raises no level.
 
 local AT_START_ADJUST, AS_PRODUCED = 1, 2
-local COST_OF_NOTHING = 1000   -- of a ticket that no bucket limits: all are alike then
 
 -- The amount of a resource in {one request, input, output}; nil where it is not known.
 local function amount_of(code, input, output)
@@ -49,10 +48,6 @@ end
 -- The rule in a kind: lib/records.
 local function rule_of(kind)
     return (kind % 1000 - kind % 100) / 100
-end
-
-local function charge_of(field, kind, charged, hold)
-    return { field = field, kind = kind, charged = charged, hold = hold }
 end
 
 -- Takes `need` from a bucket at the grant; returns what is charged, and what is held.

@@ -38,8 +38,10 @@ local function index_records(is_all)
     for field, record in pairs(records) do
         if record and (record.dirty or is_all) then
             local counts = record.domain and record.shapes.concurrency > 0
-            local after = counts and count_in_flight(record.domain) or 0
-            local before = counts and after - moved_in_flight(record.domain) or 0
+            local after, before = 0, 0
+            if counts then
+                after, before = count_in_flight(record.domain)
+            end
             local old = record.stored_shapes and members_of(field, record.stored_shapes, record.stored, before) or {}
             local new = members_of(field, record.shapes, state_of(record), after)
             for i = 1, math.max(#old, #new) do

@@ -3,6 +3,8 @@
 
 local step_of, gone_by, mates_before
 do
+    local COST_OF_NOTHING = 1000   -- as lib/taking has it
+
     -- What a ticket as large as the mean of these advances the tag of its tenant's flow by.
     function step_of(queue, tenant, sums)
         local lane, cost, choice = string.match(queue.name, "^(.*)|[^|]+$"), -1, choices_of(queue.name)[1]

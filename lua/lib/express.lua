@@ -7,19 +7,19 @@
 -- so tables are made where they are needed, with their first entries or as many as they mostly get.
 
 do
+    --@include lib/layouts
+
     local function express()
-        local texts = opening.texts
-        if not (texts[1] and texts[5]) or (texts[2] or "{}") ~= "{}" or (texts[3] or "{}") ~= "{}"
-            or (texts[4] or "[]") ~= "[]" or (texts[6] and string.sub(texts[6], -4) ~= ",{}]") then
-            return nil                 -- something waits, a key is out of service, a tenant has limits
-        end
-        local epoch, predecessor, fence, seq, offset, seen, lease_clock, presence, ttl, touched, expires, has_crowd =
-            struct.unpack(opening.layout, texts[1])
-        local _, pushed_at, state, _, due, highest = struct.unpack("llllll", texts[5])
-        if epoch ~= ARGV[2] or tonumber(ARGV[4]) > fence or state ~= 0 or not calls[1] then
+        if not (opened[1] and opened[2] and calls[1]) then
             return nil
         end
-        local now, floor = opening.server_ms + offset, math.floor      -- as lib/clock has it
+        local epoch, predecessor, fence, seq, offset, seen, lease_clock, presence, ttl, touched, expires, has_crowd, is_calm =
+            struct.unpack(META, opened[1])
+        local _, pushed_at, state, _, due, highest = struct.unpack("llllll", opened[2])
+        if is_calm == 0 or epoch ~= ARGV[2] or tonumber(ARGV[4]) > fence or state ~= 0 then
+            return nil
+        end
+        local now, floor = server_ms + offset, math.floor      -- as lib/clock has it
         if now < seen then
             offset, now = offset + seen - now, seen
         end

@@ -39,7 +39,7 @@ do
                 end
             end
             local key, domain = keys[best - 1], keys[best]
-            local text = struct.pack(opening.lease_layout, "g", ARGV[1], topic, key, domain, "", fence, lease_clock, spacing,
+            local text = struct.pack(LEASE, "g", ARGV[1], topic, key, domain, "", fence, lease_clock, spacing,
                 cost, (cold > 0 or fence % 8 == 0) and 1 or 0) .. charges
             if live then
                 local n = #live

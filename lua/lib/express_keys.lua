@@ -1,9 +1,9 @@
 -- lib/express_keys: the records of the keys that new tickets of lib/express can have.
 
-if not texts[7] or due <= lease_clock then
+if not opened[3] or due <= lease_clock then
     return nil                     -- not known, or nobody watches the caller's leases yet (lib/expiry)
 end
-keys = cjson.decode(texts[7])
+keys = cjson.decode(opened[3])
 if keys[1] == "#" then
     --@include lib/express_crowd
 end

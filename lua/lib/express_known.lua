@@ -4,8 +4,8 @@ topic, before_lane, before_tag = lane .. "|" .. tag, lane, tag
 known = answers and answers[topic]
 if not known then
     local text
-    for place = 8, #opening, 2 do
-        text = text or opening[place] == "output|" .. topic and texts[place]
+    for place = 4, #opening, 2 do
+        text = text or opening[place] == "output|" .. topic and opened[place]
     end
     known = text and { struct.unpack("llll", text) } or { 0, 0 }
 end

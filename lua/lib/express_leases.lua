@@ -7,7 +7,7 @@ for n = 1, #gone do
         return nil                 -- not in flight
     end
     local _, process, topic, _, domain, _, _, _, _, _, teaches, place_of_charges =
-        struct.unpack(opening.lease_layout, text)
+        struct.unpack(LEASE, text)
     if string.find(domain, "|", 1, true) then
         return nil                 -- it draws from several domains
     end

@@ -1,8 +1,8 @@
 -- lib/express_save: what a step that lib/express takes has changed is written, as lib/save has it.
 
-out[1], out[2] = "meta", struct.pack(opening.layout, epoch, predecessor, fence, seq, offset, now, lease_clock, presence, ttl,
-    touched, expires, has_crowd)
-out[3], out[4] = opening[5], struct.pack("llllll", presence, pushed_at > 0 and now or 0, 0, lease_clock, due, highest)
+out[1], out[2] = "meta", struct.pack(META, epoch, predecessor, fence, seq, offset, now, lease_clock, presence, ttl,
+    touched, expires, has_crowd, is_calm)
+out[3], out[4] = opening[2], struct.pack("llllll", presence, pushed_at > 0 and now or 0, 0, lease_clock, due, highest)
 for r = 1, wanted do
     local level, limits = levels[r], shapes[r]
     if limits and not level[2] then

@@ -3,7 +3,7 @@
 local results, answers = { false }, nil
 local out, last = { false, false, false, false, false, false, false, false }, 4  -- fields and texts to write; the last
 do
-    local lessons, n, layout_of_charges = nil, 0, opening.charge_layout
+    local lessons, n = nil, 0
     for i = 1, gone and #calls or 0 do
         local call = calls[i]
         if call[1] == "s" then
@@ -12,7 +12,7 @@ do
             local lesson = topic and output > 0 and { topic = topic, output = output }
             local level, limits
             while place <= #text do
-                local field, kind, charged, hold, after = struct.unpack(layout_of_charges, text, place)
+                local field, kind, charged, hold, after = struct.unpack(CHARGE, text, place)
                 place = after
                 if field ~= "" then
                     --@include lib/express_wanted

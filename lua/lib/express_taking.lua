@@ -8,10 +8,10 @@ for s = 2, #limits, 5 do
     local kind, rate, units = limits[s], limits[s + 1], needs[b]
     if kind >= 200 then
         level[b + 1] = level[b + 1] + units
-        charges = charges .. struct.pack(opening.charge_layout, field, kind, 0, units)
+        charges = charges .. struct.pack(CHARGE, field, kind, 0, units)
     else
         level[b] = level[b] - units
-        charges = charges .. struct.pack(opening.charge_layout, field, kind, units, 0)
+        charges = charges .. struct.pack(CHARGE, field, kind, units, 0)
         if kind % 100 < 10 then
             local refill_ms = floor(units / rate)
             refill_ms = refill_ms * rate < units and refill_ms + 1 or refill_ms

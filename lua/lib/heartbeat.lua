@@ -1,5 +1,5 @@
--- lib/heartbeat: {"h", {{id, output tokens so far}...}, after, upto} renews the leases that a process reports, as
--- many at once as it likes: those whose ids follow `after`, up to `upto` ("" for all). Answers the reported
+-- lib/heartbeat: {"h", JSON of {{{id, output tokens so far}...}, after, upto}} renews the leases that a process reports,
+-- as many at once as it likes: those whose ids follow `after`, up to `upto` ("" for all). Answers the reported
 -- ids that are unknown, and the leases among these that were granted but not reported.
 
 local MISSING = 500            -- told at once
@@ -18,18 +18,19 @@ local function renew(ticket)
 end
 
 local function heartbeat(op)
-    local ids, reported, unknown, missing = {}, {}, {}, {}
-    for i, lease in ipairs(op[2]) do
+    local said, ids, reported, unknown, missing = cjson.decode(op[2]), {}, {}, {}, {}
+    local leases = said[1]
+    for i, lease in ipairs(leases) do
         ids[i], reported[lease[1]] = lease[1], true
     end
-    for _, member in ipairs(leases_between(op[3] or "", op[4] or "", #op[2] + MISSING)) do
+    for _, member in ipairs(leases_between(said[2] or "", said[3] or "", #leases + MISSING)) do
         local id = string.sub(member, #pool.caller + 4)
         if not reported[id] then
             ids[#ids + 1] = id
         end
     end
     load_tickets(ids)
-    for _, lease in ipairs(op[2]) do
+    for _, lease in ipairs(leases) do
         local ticket = tickets[lease[1]]
         if ticket and ticket.state == "g" then
             renew(ticket)
@@ -38,7 +39,7 @@ local function heartbeat(op)
             unknown[#unknown + 1] = string.format('["%s","%s"]', lease[1], ticket and ticket.state or "")
         end
     end
-    for i = #op[2] + 1, #ids do
+    for i = #leases + 1, #ids do
         local ticket = tickets[ids[i]]
         if ticket and ticket.state == "g" then
             missing[#missing + 1] = string.format('["%s","%s",%d,%d]', ticket.id, ticket.key, ticket.order,

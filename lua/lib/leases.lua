@@ -7,22 +7,18 @@ local joined, left = {}, {}    -- {0, member, ...} to add to KEYS[3], members to
 local renewed, freed = {}, {}  -- {due, member, ...} to set in KEYS[4], members to remove: lib/expiry
 local touched_tenants = {}     -- tenant -> true: what it waits for may have changed
 local corrections = {}         -- {flow, cost}: what ended leases cost more, or less: lib/tenants
-local count_in_flight, moved_in_flight, take_charges, release, bucket_of, report_progress, touch_tenants
+local count_in_flight, take_charges, release, bucket_of, report_progress, touch_tenants
 do
     local counted = {}             -- domain -> leases in flight when this call began
     local moved = {}               -- domain -> by how many this call changes that
 
-    -- Leases in flight in a domain: its members, there is no second counter.
+    -- Leases in flight in a domain: its members, there is no second counter. And how many they were before this call.
     function count_in_flight(domain)
         counted[domain] = counted[domain] or count_range("f|" .. domain)
-        return counted[domain] + (moved[domain] or 0)
+        return counted[domain] + (moved[domain] or 0), counted[domain]
     end
 
-    -- By how many this call has changed that.
-    function moved_in_flight(domain)
-        return moved[domain] or 0
-    end
-
+    --@include lib/layouts
     --@include lib/taking
 
     -- Notes that something of a tenant's own limits has changed.

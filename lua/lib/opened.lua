@@ -2,6 +2,6 @@
 
 do
     local time = redis.call("TIME")
-    opening.server_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-    opening.texts = redis.call("HMGET", KEYS[1], unpack(opening))
+    server_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+    opened = redis.call("HMGET", KEYS[1], unpack(opening))
 end

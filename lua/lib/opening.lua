@@ -1,6 +1,5 @@
--- lib/opening: what every call reads first: the names of fields of KEYS[1], the caller's record the fifth; lib/opened
--- adds their texts and the server's time in ms. And how `struct` packs the meta record (lib/records), a lease, and each of
--- its charges (lib/tickets).
+-- lib/opening: what every call reads first: fields of KEYS[1], the texts in them, and the server's time in ms, which
+-- lib/opened reads.
 
-local opening = { "meta", "queues", "outages", "parked", "process|" .. ARGV[1], "order", texts = false, server_ms = 0,
-    layout = "ssllllllllll", lease_layout = "ssssssllllb", charge_layout = "shll" }
+local opening = { "meta", "process|" .. ARGV[1], nil, nil }    -- two places for what a step names: lib/calls
+local opened, server_ms

@@ -42,13 +42,3 @@ local function queue_numbered(number)
     end
     return nil
 end
-
-local function encode_queues()
-    local out = {}
-    for name, q in pairs(pool.queues) do
-        if waiting_in(q) > 0 then
-            out[#out + 1] = string.format('"%s":[%d,"%s","%s",%d,%d,%d,%d,%d,%d,%d,%d,%d]', name, unpack(q, 1, 12))
-        end
-    end
-    return "{" .. table.concat(out, ",") .. "}"
-end

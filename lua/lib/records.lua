@@ -3,8 +3,9 @@
 -- Fields of KEYS[1]; in brackets JSON, in <> packed by `struct`, each number as 8 bytes: that is read in a quarter of
 -- the time.
 --   meta                   <epoch, predecessor, fence, seq, offset, seen, lease, presence, ttl_ms, touched,
---                           expires, 1 where a key set is a crowd>: no lease expires before `expires`, by
---                           the lease clock
+--                           expires, 1 where a key set is a crowd, 1 where it is calm>: no lease expires
+--                           before `expires`, by the lease clock; a calm pool has no queues, outages,
+--                           parked processes and limits of tenants: a step need not read these
 --   queues                 {queue: lib/queues} of the queues that wait
 --   order                  tenants and the aging time: lib/tenants
 --   outages                {key id: [until (0 = for ever), reason]}
@@ -25,25 +26,29 @@ local records = {}       -- "domain|lane" -> {field, domain, shapes, pause_until
 local pool = { state_ttl = 3600000 }   -- the meta record, `now`, and how long tickets and queues outlive calls, in ms
 local open_pool, decode_limits, load_records, record_of, process_of
 do
+    --@include lib/layouts
+
     local shapes = {}        -- text of limits -> what it means: domains with equal limits share it
 
-    -- Takes what every call needs from the texts of lib/opening, which come back; nil when there is no pool.
-    function open_pool(caller, raw, server_ms)
-        pool.caller, pool.time = caller, server_ms
-        pool.queues, pool.outages, pool.parked = read_json(raw[2], {}), read_json(raw[3], {}), read_json(raw[4], {})
-        processes[caller], pool.order = raw[5] and numbers_in(raw[5]) or false, raw[6]
-        if not raw[1] then
-            return nil
+    -- Takes what every call needs, from what lib/opened has read and what a calm pool does not have. False when there is
+    -- no pool.
+    function open_pool(caller)
+        local raw = redis.call("HMGET", KEYS[1], "queues", "outages", "parked", "order")
+        pool.caller, pool.time, pool.order, pool.stored_queues = caller, server_ms, raw[4], raw[1]
+        pool.queues, pool.outages, pool.parked = read_json(raw[1], {}), read_json(raw[2], {}), read_json(raw[3], {})
+        processes[caller] = opened[2] and numbers_in(opened[2]) or false
+        if not opened[1] then
+            return false
         end
         pool.epoch, pool.predecessor, pool.fence, pool.seq, pool.offset, pool.seen, pool.lease, pool.presence, pool.ttl,
-            pool.touched, pool.expires, pool.has_crowd = struct.unpack(opening.layout, raw[1])
+            pool.touched, pool.expires, pool.has_crowd = struct.unpack(META, opened[1])
         pool.seen_before = pool.seen
         pool.now = advance(pool, pool.time, pool.ttl)
         if pool.now - pool.seen_before > pool.state_ttl then
             --@include lib/outliving
             outlive()
         end
-        return raw
+        return true
     end
 
     --@include lib/shapes

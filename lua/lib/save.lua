@@ -7,6 +7,7 @@ do
     local POOL_TTL_MS = 2592000000         -- 30 days: limits, and levels of day limits
     local LATEST = "4503599627370496"      -- later than any lease
 
+    --@include lib/layouts
     --@include lib/changed_fields
 
     local function save_tickets()

@@ -20,6 +20,8 @@ local function enter(ticket, counts)
     end
 end
 
+local COST_OF_NOTHING = 1000   -- of a ticket that no bucket limits: all are alike then
+
 -- Takes all charges of a ticket from the buckets of its holders (a key, a tenant), and puts it in flight.
 -- Its spacing is the time, in ms, in which what it takes at the start from minute limits refills; its
 -- cost the share of the limit of the key that it takes most of (lib/charge).
@@ -34,7 +36,7 @@ function take_charges(ticket, domains, holders)
                 local shape = bucket.shape
                 local need = shape.asked_by == ticket and shape.need or need_of(shape, ticket)
                 local charged, hold = take(bucket, need)
-                texts[#texts + 1] = struct.pack(opening.charge_layout, record.field ~= before and record.field or "", shape.kind,
+                texts[#texts + 1] = struct.pack(CHARGE, record.field ~= before and record.field or "", shape.kind,
                     charged, hold)
                 before = record.field
                 if h == 1 then

@@ -9,7 +9,7 @@ local function encode_charges(charges)
     local out, field = {}, nil
     for i = 1, #charges do
         local charge = charges[i]
-        out[i] = struct.pack(opening.charge_layout, charge.field ~= field and charge.field or "", charge.kind,
+        out[i] = struct.pack(CHARGE, charge.field ~= field and charge.field or "", charge.kind,
             charge.charged, charge.hold)
         field = charge.field
     end
@@ -20,7 +20,7 @@ function encode_lease(t)
     if t.flow then
         t.flow_key = waiting_in(t.flow.queue) > 0 and t.flow.key or ""
     end
-    return struct.pack(opening.lease_layout, t.state, t.process, t.topic, t.key, t.domains, t.flow_key or "", t.order,
+    return struct.pack(LEASE, t.state, t.process, t.topic, t.key, t.domains, t.flow_key or "", t.order,
         t.at, t.spacing or 0, t.cost, t.teaches) .. (t.charges and encode_charges(t.charges) or t.charges_text)
 end
 
@@ -28,9 +28,9 @@ end
 function decode_charges(text, place)
     local charges, before = {}, nil
     while place <= #text do
-        local field, kind, charged, hold, after = struct.unpack(opening.charge_layout, text, place)
+        local field, kind, charged, hold, after = struct.unpack(CHARGE, text, place)
         before, place = field ~= "" and field or before, after
-        charges[#charges + 1] = charge_of(before, kind, charged, hold)
+        charges[#charges + 1] = { field = before, kind = kind, charged = charged, hold = hold }
     end
     return charges
 end
@@ -40,7 +40,7 @@ local function decode_ticket(id, text)
         return { id = id, state = text, charges = {} }
     elseif string.sub(text, 1, 1) ~= "[" then
         local state, process, topic, key, domains, flow, order, at, spacing, cost, teaches, place =
-            struct.unpack(opening.lease_layout, text)
+            struct.unpack(LEASE, text)
         return { id = id, state = state, process = process, topic = topic, key = key, domains = domains, order = order,
             at = at, spacing = spacing, flow_key = flow, cost = cost, teaches = teaches,
             charges = decode_charges(text, place) }

@@ -29,6 +29,7 @@ do
         end
     end
 
+    --@include lib/layouts
     --@include lib/ticket_text
 
     -- Looks tickets up: the live ones, then those that ended not long ago.

@@ -16,7 +16,7 @@ from lupa import lua51
 __all__ = ["MiniRedis", "numbers_in"]
 
 HERE = Path(__file__).parent
-Value = str | int | float
+Value = str | bytes | int | float
 _COMPILER = lua51.LuaRuntime(encoding=None).eval(
     b"function(text, name) local chunk = loadstring(text, name) return chunk and string.dump(chunk) or text end"
 )
@@ -151,6 +151,8 @@ def numbers_in(text: str) -> list[int]:
 
 
 def _to_lua(value: Value) -> str:
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
     text = str(value)
     return text if text.isascii() else text.encode(errors="surrogateescape").decode("latin-1")
 

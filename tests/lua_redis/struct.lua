@@ -78,6 +78,7 @@ end
 
 -- The values, and the place after them.
 function struct.unpack(layout, text, place)
+    layout = byte(layout) == 60 and sub(layout, 2) or layout           -- "<": as it is here
     local length, found = #layout, not place and known[layout] and known[layout][text]
     if found then
         return unpack(found, 1, length + 1)

@@ -10,6 +10,7 @@ from typing import Any
 import redis
 
 from llm_fleet.engine.keys import PoolKeys
+from llm_fleet.engine.packing import encode_operations
 from llm_fleet.engine.scripts import load_script
 from tests.lua_redis import MiniRedis
 from tests.simulation.world import MS, World
@@ -41,7 +42,7 @@ class Server:
         """The server's clock is set, forward or back."""
         self.jumped += us
 
-    def _script(self, name: str, *arguments: str | int) -> Any:
+    def _script(self, name: str, *arguments: str | bytes | int) -> Any:
         script, keys = load_script(name), self.keys.all()
         try:
             reply = self.mini.evalsha(script.sha, len(keys), *keys, *arguments)
@@ -62,7 +63,7 @@ class Server:
     def step(self, process: str, epoch: str, fence: int, operations: Sequence[Any]) -> list[Any]:
         """pool_step."""
         self.calls[kind_of_step(operations)] += 1
-        wire = json.dumps(operations, separators=(",", ":"))
+        wire = encode_operations(operations)
         return list(json.loads(self._script("pool_step", process, epoch, self.keys.mailboxes, fence, wire)))
 
     def snapshot(self) -> dict[str, Any]:
