@@ -1,7 +1,8 @@
 """What the engine costs and reaches: against its targets (ENGINE.md §8), and against bare redis-py.
 
-A private server, processes of their own, everything in one run: read the figures as ratios, they
-are those of this machine, now. One part at a time: --only cost,speed.
+Private servers, processes of their own, everything in one run: read the figures as ratios, they
+are those of this machine, now; times are scaled to the machine that their targets are from.
+One part at a time: --only cost,speed.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ if __package__ in (None, ""):
 
 import redis
 
-from benchmarks.engine_cost import measure_cost, measure_dropping, measure_memory
+from benchmarks.engine_cost import measure_cost, measure_memory
 from benchmarks.engine_curves import measure_keys, measure_processes, measure_queue
-from benchmarks.engine_report import Figure, Section, environment, table
+from benchmarks.engine_dropping import measure_dropping
+from benchmarks.engine_report import Figure, Section, environment, scales_told, table
 from benchmarks.engine_rig import open_server
+from benchmarks.engine_scale import Scale
 from benchmarks.engine_speed import measure_day, measure_speed, measure_waking
 
 Part = Callable[[str, redis.Redis, bool], Section]
@@ -37,16 +40,21 @@ def with_processes(measure: Callable[..., Section]) -> Part:
     return lambda url, client, is_quick: measure(url, client, is_quick=is_quick)
 
 
+def with_servers(measure: Callable[..., Section]) -> Part:
+    """A part that starts a server for each of its curves."""
+    return lambda url, client, is_quick: measure(is_quick=is_quick)
+
+
 PARTS: dict[str, Part] = {
-    "cost": scripts_only(measure_cost),
+    "cost": with_processes(measure_cost),
     "speed": with_processes(measure_speed),
     "waking": with_processes(measure_waking),
     "day": with_processes(measure_day),
     "memory": scripts_only(measure_memory),
-    "keys": scripts_only(measure_keys),
-    "queue": scripts_only(measure_queue),
-    "processes": scripts_only(measure_processes),
-    "dropping": scripts_only(measure_dropping),
+    "keys": with_servers(measure_keys),
+    "queue": with_servers(measure_queue),
+    "processes": with_servers(measure_processes),
+    "dropping": with_processes(measure_dropping),
 }
 
 
@@ -59,22 +67,44 @@ def parts_in(text: str) -> list[str]:
 
 
 def run(names: Sequence[str], *, is_quick: bool) -> dict[str, Any]:
-    """Carry the parts out; what they found. A part that fails says why, and the others go on."""
+    """Carry the parts out; what they found. A part that fails says why, and the others go on.
+
+    Each has a server of its own: on a heap that others have left in pieces some pools stay slower.
+    """
     figures: list[Figure] = []
     data: dict[str, Any] = {}
     failed: dict[str, str] = {}
-    with open_server() as (server, client):
+    scales: dict[str, Scale] = {}
+    with open_server() as (_, client):
         machine = environment(client)
-        for name in names:
-            print(f"benchmark: {name} …", file=sys.stderr, flush=True)
-            try:
+    for name in names:
+        print(f"benchmark: {name} …", file=sys.stderr, flush=True)
+        try:
+            with open_server() as (server, client):
                 section = PARTS[name](server.url, client, is_quick)
-            except (AssertionError, RuntimeError, redis.RedisError) as error:
-                failed[name] = f"{type(error).__name__}: {error}"[:300]
-                continue
-            figures += section.figures
-            data |= section.data
-    return {"environment": machine, "is_quick": is_quick, "failed": failed, "figures": figures, "data": data}
+        except (AssertionError, RuntimeError, redis.RedisError) as error:
+            failed[name] = f"{type(error).__name__}: {error}"[:300]
+            continue
+        figures += section.figures
+        data |= section.data
+        scales |= {name: section.scale} if section.scale else {}
+    found = {"environment": machine, "is_quick": is_quick, "failed": failed}
+    return {**found, "scales": scales, "figures": figures, "data": data}
+
+
+def as_json(found: dict[str, Any]) -> str:
+    """Everything, as one object."""
+    figures = [figure.to_json() for figure in found["figures"]]
+    scales = {name: scale.to_json() for name, scale in found["scales"].items()}
+    return json.dumps({**found, "scales": scales, "figures": figures}, indent=1, ensure_ascii=False)
+
+
+def as_text(found: dict[str, Any]) -> str:
+    """The figures in a table, and what it was measured on."""
+    machine = ", ".join(f"{name} {value}" for name, value in found["environment"].items())
+    rest = "4 keys with 3 resources each, never blocked, where nothing else is said"
+    scales = ["", scales_told(found["scales"])] if found["scales"] else []
+    return "\n".join([machine, rest, "", table(found["figures"]), *scales])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -85,13 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="one object on standard output")
     options = parser.parse_args(arguments)
     found = run(options.only, is_quick=options.quick)
-    if options.json:
-        figures = [figure.to_json() for figure in found["figures"]]
-        print(json.dumps({**found, "figures": figures}, indent=1, ensure_ascii=False))
-    else:
-        print(", ".join(f"{name} {value}" for name, value in found["environment"].items()))
-        print("4 keys with 3 resources each, never blocked, where nothing else is said\n")
-        print(table(found["figures"]))
+    print(as_json(found) if options.json else as_text(found))
     for name, reason in found["failed"].items():
         print(f"{name} failed: {reason}", file=sys.stderr)
     return 1 if found["failed"] else 0

@@ -5,6 +5,7 @@ CPU is that of `INFO commandstats`, bytes are those of `MEMORY USAGE`. Decides n
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import time
@@ -19,29 +20,38 @@ from llm_fleet.embedded import PrivateServer
 from llm_fleet.engine.keys import PoolKeys
 from llm_fleet.engine.lease import Lease
 from llm_fleet.engine.operations import Enqueue, Settle, Waiter
+from llm_fleet.engine.packing import encode_operations
 from llm_fleet.engine.registration import Known, keyset_hash, offer
 from llm_fleet.engine.scripts import load_script
 from llm_fleet.engine.values import Bucket, DomainLimits, LaneLimits, Need, PoolLimits, Settlement
 
 __all__ = [
+    "BARE",
+    "BARE_SHA",
     "Answer",
     "ScriptPool",
-    "best_of",
     "cpu_us",
+    "empty",
+    "in_turns",
     "open_server",
     "per_step_us",
     "pool_limits",
     "script_us",
 ]
 
+BARE = "return 1"
+BARE_SHA = hashlib.sha1(BARE.encode()).hexdigest()
 PLENTY = 10**9
 MOST_OPERATIONS = 128
 NAMESPACE = PROCESS = "bench"
+REPEATS = 2  # of one work, before it is the next one's turn: the first finds the caches cold
 TTL_S = 600.0  # nothing expires in a run, however slow it is
 Wire = list[Any]
 
 
-def pool_limits(keys: int = 4, *, requests: int = 10**8, slots: int = 0, capacity: int = 0) -> PoolLimits:
+def pool_limits(
+    keys: int = 4, *, requests: int = 10**8, slots: int = 0, capacity: int = 0, name: str = "p"
+) -> PoolLimits:
     """A pool of keys with an account each and three resources; `capacity`: the most requests at once."""
     burst_ms = max(1, capacity * 60_000 // requests) if capacity else 60_000
     buckets = (
@@ -51,7 +61,7 @@ def pool_limits(keys: int = 4, *, requests: int = 10**8, slots: int = 0, capacit
     )
     lanes = (LaneLimits("*", buckets, slots),)
     domains = tuple(DomainLimits(f"account-{i}", lanes) for i in range(keys))
-    return PoolLimits("p", tuple((f"key-{i:04}", (f"account-{i}",)) for i in range(keys)), domains)
+    return PoolLimits(name, tuple((f"key-{i:04}", (f"account-{i}",)) for i in range(keys)), domains)
 
 
 DAY = PoolLimits(
@@ -76,14 +86,13 @@ class Answer:
 
 
 class ScriptPool:
-    """A pool on an emptied server, and the processes that use it."""
+    """A pool, which its server must not know yet, and the processes that use it."""
 
     def __init__(self, client: redis.Redis, limits: PoolLimits, *processes: str) -> None:
         self.client, self.limits, self.keys = client, limits, PoolKeys(NAMESPACE, limits.pool)
         self._keyset, self._numbers = keyset_hash(limits), itertools.count(1)
         for script in ("pool_register", "pool_step", "pool_snapshot"):
             client.script_load(load_script(script).source)
-        client.flushall()
         for process in processes or (PROCESS,):
             self.register(process)
 
@@ -99,10 +108,10 @@ class ScriptPool:
         return Answer(reply[3], reply[4], reply[5])
 
     def _send_step(self, client: redis.Redis, operations: Sequence[Wire], process: str = PROCESS) -> Any:
-        wire = json.dumps(operations, separators=(",", ":"))
+        wire = encode_operations(operations)
         return self._call("pool_step", process, "epoch", self.keys.mailboxes, 0, wire, client=client)
 
-    def _call(self, name: str, *arguments: str | int, client: redis.Redis | None = None) -> Any:
+    def _call(self, name: str, *arguments: str | bytes | int, client: redis.Redis | None = None) -> Any:
         keys = self.keys.all()
         to = self.client if client is None else client
         return to.evalsha(load_script(name).sha, len(keys), *keys, *arguments)
@@ -171,14 +180,36 @@ def script_us(client: redis.Redis) -> float:
     return float(client.info("commandstats").get("cmdstat_evalsha", {}).get("usec", 0))
 
 
-def best_of(client: redis.Redis, repeats: int, work: Callable[[], int]) -> float:
-    """µs of Redis per unit of `work`, which says how many it did: the best of some repeats."""
-    found = []
-    for _ in range(repeats):
-        client.config_resetstat()
-        units = work()
-        found.append(script_us(client) / units)
-    return round(min(found), 2)
+def empty(client: redis.Redis) -> None:
+    """Forget everything, and free its memory now: not beside what is measured next."""
+    client.execute_command("FLUSHALL", "SYNC")
+
+
+Work = Callable[[], int]
+"""Does something to a pool, and says how many units of it."""
+
+
+def spent_us(client: redis.Redis, work: Work) -> float:
+    """µs of Redis per unit of some work."""
+    client.config_resetstat()
+    units = work()
+    return script_us(client) / units
+
+
+def in_turns(
+    client: redis.Redis, works: Sequence[Work], turns: int, *, between: Callable[[], None] = lambda: None
+) -> list[list[float]]:
+    """µs of Redis per unit of each work, in each turn: the best of its repeats there.
+
+    One work follows the other within a fraction of a second, again and again: a machine that is slower for a
+    while is so for all of them.
+    """
+    found: list[list[float]] = [[] for _ in works]
+    for _ in range(turns):
+        for work, spent in zip(works, found, strict=True):
+            spent.append(min(spent_us(client, work) for _ in range(REPEATS)))
+        between()
+    return found
 
 
 def cpu_us(client: redis.Redis) -> float:

@@ -2,79 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from statistics import median, quantiles
-from typing import Any
 
 import redis
 
+from .engine_crew import PROCESSES, TASKS, Worker, all_do, crew
 from .engine_report import Figure, Section
-from .engine_rig import ScriptPool, cpu_us, pool_limits, script_us, settle
+from .engine_rig import ScriptPool, cpu_us, empty, pool_limits, script_us, settle
 from .engine_worker import LIST
 
-__all__ = ["crew", "measure_day", "measure_speed", "measure_waking"]
+__all__ = ["measure_day", "measure_speed", "measure_waking"]
 
-Json = dict[str, Any]
-ROOT = Path(__file__).parent.parent
 LOADS = {"evalsha": 1.0, "life": 1.0, "ping": 1.0, "acquire": 0.3}
 """Loads, and the part of a turn that each gets: leases that are not settled pile up."""
-PROCESSES, TASKS = 2, 32
 BURST, DAILY = 2_000, 100
 PAUSE_S = 0.002
 UNTIL_BLOCKED_S = 0.02
 PATIENCE_S = 10.0
-
-
-class Worker:
-    """A process that carries out jobs."""
-
-    def __init__(self, url: str) -> None:
-        command = [sys.executable, "-m", "benchmarks.engine_worker", url]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
-
-    def begin(self, do: str, **job: Any) -> None:
-        """Give it a job."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": do, **job}) + "\n")
-        self._process.stdin.flush()
-
-    def answer(self) -> Json:
-        """What came of the job."""
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError("a worker of the benchmark died; its own words are above")
-        found: Json = json.loads(line)
-        return found
-
-    def stop(self) -> None:
-        self._process.communicate(timeout=10)
-
-
-@contextmanager
-def crew(url: str, count: int) -> Iterator[list[Worker]]:
-    """So many workers."""
-    workers = [Worker(url) for _ in range(count)]
-    try:
-        yield workers
-    finally:
-        for worker in workers:
-            worker.stop()
-
-
-def all_do(workers: Sequence[Worker], do: str, **job: Any) -> list[Json]:
-    """The same job for all at once; what came of it."""
-    for worker in workers:
-        worker.begin(do, **job)
-    return [worker.answer() for worker in workers]
 
 
 Turn = tuple[float, float, float]
@@ -103,7 +49,7 @@ def measure_speed(url: str, client: redis.Redis, *, is_quick: bool) -> Section:
     """Lives and acquires per second against bare calls of redis-py, in turns of the same run."""
     turns, seconds = (2, 0.2) if is_quick else (7, 1.0)
     found: dict[str, list[Turn]] = {name: [] for name in LOADS}
-    client.flushall()
+    empty(client)
     with crew(url, PROCESSES) as workers:
         all_do(workers, "open", limits={})
         for name in LOADS:
@@ -151,6 +97,7 @@ class Slot:
     """The only slot of a pool, which this process takes and gives."""
 
     def __init__(self, client: redis.Redis) -> None:
+        empty(client)
         self._pool = ScriptPool(client, pool_limits(1, slots=1))
 
     def take(self) -> str:
@@ -223,7 +170,7 @@ def measure_waking(url: str, client: redis.Redis, *, is_quick: bool) -> Section:
 def measure_day(url: str, client: redis.Redis, *, is_quick: bool) -> Section:
     """A limit of a day, jitter 0, and a burst far above it from four processes that do not wait."""
     processes, count = (2, 200) if is_quick else (4, BURST)
-    client.flushall()
+    empty(client)
     with crew(url, processes) as workers:
         all_do(workers, "open", limits={"day": True})
         answers = all_do(workers, "burst", count=count // processes)

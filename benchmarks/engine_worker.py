@@ -20,7 +20,7 @@ from typing import Any
 
 import redis.asyncio
 
-from benchmarks.engine_rig import DAY, NAMESPACE, TTL_S, pool_limits
+from benchmarks.engine_rig import BARE, BARE_SHA, DAY, NAMESPACE, TTL_S, pool_limits
 from llm_fleet.engine.fleet import Fleet
 from llm_fleet.engine.lease import Lease
 from llm_fleet.engine.values import Need, Settlement
@@ -36,7 +36,7 @@ class Jobs:
     """What this process can do, each by its name."""
 
     def __init__(self, url: str) -> None:
-        self._url, self._client, self._sha = url, redis.asyncio.Redis.from_url(url), ""
+        self._url, self._client = url, redis.asyncio.Redis.from_url(url)
         self._fleet: Fleet | None = None
         self._held: list[Lease] = []
 
@@ -62,7 +62,7 @@ class Jobs:
         self._fleet = Fleet(StoreOptions(self._url), NAMESPACE, {pool.pool: pool}, ttl_s=TTL_S)
         self._pool = self._fleet.pool(pool.pool)
         self._fleet.connect()
-        self._sha = await self._client.script_load("return 1")
+        await self._client.script_load(BARE)
         return {}
 
     async def _close(self) -> Json:
@@ -87,7 +87,7 @@ class Jobs:
 
     async def evalsha(self) -> None:
         """The bare call of redis-py that everything is measured by."""
-        await self._client.evalsha(self._sha, 0)
+        await self._client.evalsha(BARE_SHA, 0)
 
     async def ping(self) -> None:
         """The least that redis-py can do."""

@@ -21,8 +21,19 @@ def figures(capsys: pytest.CaptureFixture[str], *parts: str) -> dict[str, float]
 def test_lives_cost_less_together_than_apart(capsys: pytest.CaptureFixture[str]) -> None:
     """A life in a batch of 32 costs Redis less than one alone, and more than an empty script."""
     found = figures(capsys, "cost")
-    bare, alone = found["Redis CPU of `EVALSHA return 1`"], found["Redis CPU per life, one at a time"]
-    assert bare < found["Redis CPU per life, batches of 32"] < alone
+    alone = [us for name, us in found.items() if "per life, one at a time: " in name]
+    assert len(alone) == 3
+    assert found["Redis CPU of `EVALSHA return 1`"] < found["Redis CPU per life, batches of 32"] < min(alone)
+
+
+def test_times_are_judged_by_the_speed_of_the_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    """A part that has a target in time brings the readings by which its figures are scaled."""
+    assert main(["--quick", "--json", "--only", "dropping"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    longest, scale = found["figures"][0], found["scales"]["dropping"]
+    assert min(scale["readings"]) == scale["bare_us"] > 0
+    assert longest["slowness"] == scale["slowness"] >= 1
+    assert longest["scaled"] == pytest.approx(longest["value"] / longest["slowness"], abs=0.01)
 
 
 def test_tickets_and_leases_have_a_size(capsys: pytest.CaptureFixture[str]) -> None:
