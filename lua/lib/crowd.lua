@@ -53,7 +53,7 @@ local function search(crowd, ticket, best)
     end
     local prefix, added = list_for(crowd, ticket, any)
     best = walk(crowd, ticket, best, prefix, added, false)
-    return best.wait == 0 and best or walk(crowd, ticket, best, prefix, added, true)
+    return (best.wait == 0 or not crowd.has_used) and best or walk(crowd, ticket, best, prefix, added, true)
 end
 
 local function choose_in_crowd(crowd, ticket)
@@ -65,4 +65,11 @@ local function choose_in_crowd(crowd, ticket)
         best = best_of(crowd.met, ticket, best)
     end
     return best and best.wait == 0 and best or search(crowd, ticket, best)
+end
+
+-- True when some key of a crowd is as large as the ticket: with equal limits mostly any that was read tells.
+local function fits_in_crowd(crowd, ticket)
+    local _, any = next(crowd.is_uniform and crowd.choices or {})
+    local fits = any and not is_out_of_service(any) and weigh(ticket, any, 0)
+    return fits and true or not choose_in_crowd(crowd, ticket).refusal
 end

@@ -18,8 +18,9 @@ local function better(best, ticket, choice)
 end
 
 -- Walks a list until no key that is left can be earlier. Keys that this call has used are looked at last, as
--- they are hardly free again. Of those that are not free now only so many are looked at: one that was not may be
--- free a little earlier than the best; then the next look is at the earliest moment that is left.
+-- they are hardly free again; where there are none, once is enough. Of those that are not free now only so many are
+-- looked at: one that was not may be free a little earlier than the best; then the next look is at the earliest moment
+-- that is left.
 local function walk(crowd, ticket, best, prefix, added, includes_used)
     local i, looked_at = 1, 0
     local at = at_of(crowd, prefix, i)
@@ -28,6 +29,7 @@ local function walk(crowd, ticket, best, prefix, added, includes_used)
         if looked_at >= MOST then
             return soonest < best.wait and { choice = best.choice, cause = best.cause, wait = soonest } or best
         end
+        crowd.has_used = crowd.has_used or choice and choice.is_used
         if choice and (includes_used or not choice.is_used) and not is_out_of_service(choice) then
             best = better(best, ticket, choice)
             looked_at = looked_at + (soonest > 0 and not choice.is_used and 1 or 0)

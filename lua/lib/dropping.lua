@@ -27,7 +27,8 @@ local function count_off(flow, process, texts, first, last)
         local _, order = string.find(texts[i] or "", queue, topic, true)
         if order then
             local its_input, its_output, its_predicted = string.match(texts[i], "^%d+,(%d+),(%d+),(%d+),", order + 1)
-            count, input, output, predicted = count + 1, input + its_input, output + its_output, predicted + its_predicted
+            count, input = count + 1, input + its_input
+            output, predicted = output + its_output, predicted + its_predicted
         end
     end
     if count > 0 then

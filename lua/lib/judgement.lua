@@ -7,9 +7,8 @@ do
 
     -- True when the limits of some key, and those of its tenant, are as large as the ticket.
     function can_fit(ticket)
-        local own, is_crowd = tenant_choice(ticket), crowd_of(ticket.queue)
-        local fits = is_crowd and not choose(ticket).refusal or not is_crowd and fits_somewhere(ticket)
-        return fits and not (own and not weigh(ticket, own, 0))
+        local own = tenant_choice(ticket)
+        return fits(ticket) and not (own and not weigh(ticket, own, 0))
     end
 
     -- What a ticket waits for: its key or its tenant's limits, and which of the two.

@@ -2,9 +2,10 @@
 --
 -- A verdict is {choice, wait, cause}; `refusal` tells why no key ever can: too_large, no_key.
 
-local choose, reserve
+local choose, fits, reserve
 do
     local is_reserved = false      -- some head has reserved something
+    local among_many = nil         -- what lib/crowd knows to do, once it is needed
 
     -- A reservation may begin before the wait is over: then it counts, and the wait is longer.
     local function weigh_fully(ticket, choice)
@@ -40,14 +41,31 @@ do
         return best and { choice = best, wait = wait, cause = cause } or large or { wait = NEVER, refusal = "no_key" }
     end
 
+    -- What chooses among a crowd of keys, and what tells whether one is large enough.
+    local function crowds()
+        if not among_many then
+            --@include lib/crowd
+            among_many = { choose = choose_in_crowd, fits = fits_in_crowd }
+        end
+        return among_many
+    end
+
     -- The key of a ticket's key set that it goes by.
     function choose(ticket)
         local crowd = crowd_of(ticket.queue)
         if crowd then
-            --@include lib/crowd
-            return choose_in_crowd(crowd, ticket)
+            return crowds().choose(crowd, ticket)
         end
         return choose_among(ticket, choices_of(ticket.queue))
+    end
+
+    -- True when the limits of some key are as large as the ticket.
+    function fits(ticket)
+        local crowd = crowd_of(ticket.queue)
+        if crowd then
+            return crowds().fits(crowd, ticket)
+        end
+        return fits_somewhere(ticket)
     end
 
     -- A blocked head keeps later tickets off what it needs, on the key where it can go first: off a
