@@ -44,7 +44,6 @@ BARE_SHA = hashlib.sha1(BARE.encode()).hexdigest()
 PLENTY = 10**9
 MOST_OPERATIONS = 128
 NAMESPACE = PROCESS = "bench"
-REPEATS = 2  # of one work, before it is the next one's turn: the first finds the caches cold
 TTL_S = 600.0  # nothing expires in a run, however slow it is
 Wire = list[Any]
 
@@ -197,9 +196,14 @@ def spent_us(client: redis.Redis, work: Work) -> float:
 
 
 def in_turns(
-    client: redis.Redis, works: Sequence[Work], turns: int, *, between: Callable[[], None] = lambda: None
+    client: redis.Redis,
+    works: Sequence[Work],
+    turns: int,
+    *,
+    repeats: int = 2,
+    between: Callable[[], None] = lambda: None,
 ) -> list[list[float]]:
-    """µs of Redis per unit of each work, in each turn: the best of its repeats there.
+    """µs of Redis per unit of each work, in each turn: the best of its repeats there, the first of them cold.
 
     One work follows the other within a fraction of a second, again and again: a machine that is slower for a
     while is so for all of them.
@@ -207,7 +211,7 @@ def in_turns(
     found: list[list[float]] = [[] for _ in works]
     for _ in range(turns):
         for work, spent in zip(works, found, strict=True):
-            spent.append(min(spent_us(client, work) for _ in range(REPEATS)))
+            spent.append(min(spent_us(client, work) for _ in range(repeats)))
         between()
     return found
 
