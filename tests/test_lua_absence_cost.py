@@ -8,7 +8,7 @@ from collections import defaultdict
 import pytest
 
 from llm_fleet.engine.values import Bucket
-from tests.pool_rig import Rig, Wire, beat, cancel, enqueue, leave, mini_rig, pool_of
+from tests.pool_rig import Rig, Wire, beat, cancel, enqueue, leave, mini_rig, pool_of, settle
 
 FEW = pool_of(Bucket("requests", 2, jitter_ms=0), Bucket("tokens", 10**7), keys=2)
 PATIENT_MS = 10**9
@@ -116,3 +116,61 @@ def test_drop_of_a_hundred_asks_for_four_words_each() -> None:
     rig.client.work()
     rig.taken("A")
     assert 500 <= rig.client.work() <= 500 + 60
+
+
+def behind_many_tenants(tenants: int) -> Rig:
+    """A has taken all there is, and B has one ticket queued for each of so many tenants."""
+    rig = mini_rig(FEW, "A", "B")
+    rig.taken("A", *(enqueue(f"A-{i}", FEW) for i in range(4)))
+    for first in range(0, tenants, 50):
+        names = range(first, min(first + 50, tenants))
+        rig.taken("B", *(enqueue(f"B-{i + 1:x}", FEW, wait_ms=PATIENT_MS, tenant=f"t{i}") for i in names))
+    return rig
+
+
+def test_absent_process_with_many_lines_is_parked_once() -> None:
+    """A heartbeat that meets it at the head of many lines takes these out of the order, once, and drops fifty."""
+    rig = behind_many_tenants(120)
+    for _ in range(4):
+        rig.advance(750)
+        rig.taken("A", beat())
+    rig.client.work()
+    rig.advance(1)
+    assert rig.taken("A", beat()).wakes == [["", "", 20]]
+    assert rig.client.work() <= 120 * 60
+    assert rig.client.hget(rig.keys.all()[0], "parked") == '["B"]'
+    waiting = [rig.snapshot()["waiting"]]
+    for _ in range(2):
+        rig.taken("A")
+        waiting.append(rig.snapshot()["waiting"])
+        written, added = books(rig)
+        assert written == added
+    assert waiting == [70, 20, 0]
+    assert rig.client.hget(rig.keys.all()[0], "parked") == "[]"
+    assert not [
+        member for member in rig.client.execute_command("ZRANGE", rig.keys.all()[2], 0, -1) if "B" in member
+    ]
+
+
+def heads(rig: Rig) -> set[str]:
+    """The tenants whose lines stand in the order."""
+    members = rig.client.execute_command("ZRANGE", rig.keys.all()[2], 0, -1)
+    return {member.split("|")[3] for member in members if member.startswith("h|")}
+
+
+def test_silent_process_with_many_lines_gets_their_places_back() -> None:
+    """All its lines leave the order; when it calls again all are back, and one of their tickets goes."""
+    limits = pool_of(Bucket("requests", 60_000, jitter_ms=0), slots=1)
+    rig = mini_rig(limits, "A", "B")
+    rig.enqueue("A", "A-1")
+    for i in range(6):
+        rig.enqueue("B", f"B-{i + 1:x}", tenant=f"t{i}")
+    rig.advance(1)
+    rig.taken("A", settle("A-1"))
+    assert heads(rig) == {"t1", "t2", "t3", "t4", "t5"}
+    rig.advance(300)
+    rig.taken("A", beat())
+    assert heads(rig) == set()
+    rig.register("B", limits)
+    rig.taken("B")
+    assert heads(rig) == {"t2", "t3", "t4", "t5"}

@@ -15,6 +15,7 @@ do
     -- Parks who is silent though its tickets are not first: each process heads a line in its flows. Of many
     -- lines some are looked at, and others the next time.
     local function park_silent()
+        local seen = { [pool.caller] = true }
         for _, name in ipairs(queue_names()) do
             local prefix = "h|" .. pool.queues[name][AT.NUMBER]
             local lines, skipped = count_range(prefix), 0
@@ -23,9 +24,10 @@ do
             end
             for _, member in ipairs(range(prefix, LOOKED_AT, skipped)) do
                 local id = string.match(member, "|%d+|([^|]+)|[^|]+$")
-                if id ~= pool.caller and is_silent(id) then
+                if not seen[id] and is_silent(id) then
                     park(id)
                 end
+                seen[id] = true
             end
         end
     end

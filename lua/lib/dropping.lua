@@ -1,15 +1,20 @@
 -- lib/dropping: tickets that a process has queued go, many at a time, and none of them is decoded: what their flow must
 -- know is read from their texts (lib/tickets).
 
-local DROPPED_PER_CALL = 100
+local DROPPED_PER_CALL, LINES_PER_CALL = 100, 50
 local ORDER_WIDTH = 16         -- digits of an order: lib/lines
 
 -- What members of lines tell: the ids of the tickets, and which of them wait in which flow: {{key, first, last}...}.
--- Members of one line begin alike: only its first is taken apart.
+-- Members of one line begin alike: only its first is taken apart. Those of too many lines are left out of all.
 local function lines_in(members)
     local ids, found, line = {}, {}, nil
     for i = 1, #members do
-        if not line or string.find(members[i], line, 1, true) ~= 1 then
+        if #found == LINES_PER_CALL and string.find(members[i], line, 1, true) ~= 1 then
+            for last = #members, i, -1 do
+                members[last] = nil
+            end
+            break
+        elseif not line or string.find(members[i], line, 1, true) ~= 1 then
             line = string.match(members[i], "^w|[^|]+|%d+|%d|[^|]*|")
             found[#found + 1] = { string.match(line, "^w|[^|]+|(.*)|$"), i }
         end
@@ -33,6 +38,8 @@ local function count_off(flow, process, texts, first, last)
     end
     if count > 0 then
         count_ticket(flow, { process = process, input = input, output = output, predicted = predicted }, -1)
+    end
+    if count > 1 then
         count_ticket(flow, { process = process, input = 0, output = 0, predicted = 0 }, 1 - count)
     end
 end
@@ -40,7 +47,7 @@ end
 -- Drops a bounded number of the tickets that a process has queued; true when none is left.
 local function drop_line(process)
     local members = range("w|" .. process, DROPPED_PER_CALL)
-    local ids, found = lines_in(members)
+    local count, ids, found = #members, lines_in(members)
     local texts = read_fields(KEYS[2], ids)
     for _, line in ipairs(found) do
         local flow = flow_keyed(line[1])
@@ -57,5 +64,5 @@ local function drop_line(process)
     end
     send("ZREM", KEYS[3], members)
     send("HDEL", KEYS[2], ids)
-    return #members < DROPPED_PER_CALL
+    return count < DROPPED_PER_CALL and #members == count
 end

@@ -6,21 +6,26 @@
 
 local head_of_line, lines_of, join_line, leave_line
 do
+    -- The member that puts a ticket that waits into the order, where it is the first of its line.
+    local function heading(member)
+        return (string.gsub(member, "^w|([^|]+)|(.*)|(%d+)|([^|]+)$", "h|%2|%3|%1|%4"))
+    end
+
     -- The member that puts the first ticket of a line into the order; nil when the line is empty.
     function head_of_line(process, key)
         local member = range("w|" .. process .. "|" .. key, 1)[1]
-        return member and string.gsub(member, "^w|([^|]+)|(.*)|(%d+)|([^|]+)$", "h|%2|%3|%1|%4") or nil
+        return member and heading(member) or nil
     end
 
-    -- The flows in which a process has a line, by their keys.
+    -- The flows in which a process has a line, by their keys, and the members that head these lines.
     function lines_of(process)
-        local keys, from, upto = {}, "[w|" .. process .. "|", "(w|" .. process .. "}"
+        local keys, heads, from, upto = {}, {}, "[w|" .. process .. "|", "(w|" .. process .. "}"
         while true do
             local member = redis.call("ZRANGEBYLEX", KEYS[3], from, upto, "LIMIT", 0, 1)[1]
             if not member then
-                return keys
+                return keys, heads
             end
-            keys[#keys + 1] = string.match(member, "^w|[^|]+|(.*)|%d+|[^|]+$")
+            keys[#keys + 1], heads[#heads + 1] = string.match(member, "^w|[^|]+|(%d+|%d|[^|]*)|"), heading(member)
             from = "(w|" .. process .. "|" .. keys[#keys] .. "}"
         end
     end

@@ -3,20 +3,13 @@
 
 local leave_order, unpark
 do
-    local function flows_with_lines(id)
-        local found = {}
-        for _, key in ipairs(lines_of(id)) do
-            found[#found + 1] = flow_keyed(key)
-        end
-        return found
-    end
-
     -- Takes all lines of a process out of the order.
     function leave_order(id)
-        for _, flow in ipairs(flows_with_lines(id)) do
-            local member = head_of_line(id, flow.key)
-            send("ZREM", KEYS[3], member and { member } or {})
-            if flow.process == id then
+        local keys, heads = lines_of(id)
+        send("ZREM", KEYS[3], heads)
+        for i = 1, #keys do
+            local flow = flow_keyed(keys[i])
+            if flow and flow.process == id then
                 look(flow)
             end
         end
@@ -24,9 +17,13 @@ do
 
     -- Puts the lines of a process that calls again back into the order.
     function unpark(id)
-        for _, flow in ipairs(flows_with_lines(id)) do
-            send("ZADD", KEYS[3], { "0", head_of_line(id, flow.key) })
-            look(flow)
+        local keys, heads = lines_of(id)
+        for i = 1, #keys do
+            local flow = flow_keyed(keys[i])
+            if flow then
+                send("ZADD", KEYS[3], { "0", heads[i] })
+                look(flow)
+            end
         end
         for i = #pool.parked, 1, -1 do
             if pool.parked[i] == id then
