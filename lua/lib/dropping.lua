@@ -36,12 +36,8 @@ local function count_off(flow, process, texts, first, last)
             output, predicted = output + its_output, predicted + its_predicted
         end
     end
-    if count > 0 then
-        count_ticket(flow, { process = process, input = input, output = output, predicted = predicted }, -1)
-    end
-    if count > 1 then
-        count_ticket(flow, { process = process, input = 0, output = 0, predicted = 0 }, 1 - count)
-    end
+    count_ticket(flow, { process = process, input = input, output = output, predicted = predicted }, -1)
+    count_ticket(flow, { process = process, input = 0, output = 0, predicted = 0 }, 1 - count)
 end
 
 -- Drops a bounded number of the tickets that a process has queued; true when none is left.
