@@ -46,7 +46,6 @@ if string.format("%d", 2 ^ 40) ~= "1099511627776" then
 end
 do
     --@include lib/layouts
-
     if opened[1] and not pcall(struct.unpack, META, opened[1]) then
         error("pool_register: an earlier version of llm_fleet has written this pool; delete its keys, or set another namespace")
     end

@@ -54,6 +54,18 @@ class Choice:
                 return by_name[key]
         return min(verdicts, key=lambda verdict: verdict.rank)
 
+    def choose_in_turn(self, ticket: Ticket) -> Verdict | str:
+        """Where nothing waits: the key whose turn it is while half of its tightest resource is free."""
+        keys = self.oracle.keysets[ticket.keyset]
+        key, domains = keys[self.oracle.fence % len(keys)]
+        if len(keys) > 2 and not ticket.preferred and ticket.id not in self.oracle.chosen:
+            limits = self.oracle.buckets_of(domains, ticket.lane)
+            if limits and not self._never_fits(ticket, domains):
+                verdict = self._verdict(ticket, key, domains)
+                if verdict.wait == 0 and verdict.room >= 1 / 2:
+                    return verdict
+        return self.choose(ticket)
+
     def has_room(self, head: Ticket) -> bool:
         """Whether a request without tokens could go behind this head."""
         least = replace(head, input=0, output=0, predicted=0, is_cold=False, preferred="")

@@ -64,7 +64,7 @@ class Pump:
 
     def grant_at_once(self, ticket: Ticket) -> bool:
         """Grant a new ticket before which nothing waits, if it can go."""
-        verdict, own = self.choice.choose(ticket), self.choice.own(ticket)
+        verdict, own = self.choice.choose_in_turn(ticket), self.choice.own(ticket)
         if isinstance(verdict, str) or isinstance(own, str) or verdict.wait > 0 or own.wait > 0:
             return False
         self._grant(ticket, verdict, own)

@@ -7,7 +7,7 @@ local fields, wanted = { false, false, false, false }, 0   -- "domain|lane" of t
 local keyset, keys             -- the hash of the key set, and what it holds: key id, domain, ...
 local list, lists              -- per key the places of its records, 0 for none; lane -> such a list
 do
-    local prefix, lane, prefers = ARGV[1] .. "-", nil, false
+    local prefix, lane, asks, prefers = ARGV[1] .. "-", nil, 0, false
     for i = 1, #calls do
         local call = calls[i]
         local kind, id = call[1], call[2]
@@ -30,7 +30,7 @@ do
                     lists[lane] = lists[lane] or {}
                 end
             end
-            highest, keyset, prefers = number, call[3], prefers or call[11] ~= ""
+            highest, keyset, asks, prefers = number, call[3], asks + 1, prefers or call[11] ~= ""
         else
             return nil
         end

@@ -1,7 +1,11 @@
 -- lib/express_choice: the key of a new ticket in a step that lib/express takes, as lib/weigh and lib/verdict have it.
 
-local best, best_room
-for k = 2, #keys, 2 do
+local best, best_room, k = nil, nil, 2
+local is_turn = #keys > 4 and preferred == ""          -- the key is looked at whose turn it is
+if is_turn then
+    k = fence % (#keys / 2) * 2 + 2
+end
+while k do
     local room, is_limited = 1, false
     for j = k - 1, k do
         local r = list[j]
@@ -33,10 +37,23 @@ for k = 2, #keys, 2 do
     end
     if not is_limited then
         return nil                 -- no bucket limits it: the key goes that is least in use
-    elseif room and keys[k - 1] == preferred then
+    elseif room and (keys[k - 1] == preferred or (is_turn and room >= 1 / 2)) then
         best = k
         break
-    elseif room and (not best or room > best_room) then
-        best, best_room = k, room
+    elseif not is_turn then
+        if room and (not best or room > best_room) then
+            best, best_room = k, room
+        end
+        k = k < #keys and k + 2
+    else                               -- little of it is free: the best of all
+        for k = 2, #keys, 2 do
+            if (list[k - 1] or 0) == 0 then
+                --@include lib/express_places
+            end
+        end
+        if wanted > read then
+            --@include lib/express_reading
+        end
+        k, is_turn = 2, false
     end
 end

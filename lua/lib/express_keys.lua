@@ -8,10 +8,17 @@ if keys[1] == "#" then
     --@include lib/express_crowd
 end
 list = { 0, 0, 0, 0, 0, 0, 0, 0 }      -- at k - 1 the place of a key's shared record, at k of that of the lane
-if lists then
+if asks == 1 and #keys > 4 and not prefers then         -- nothing of the other keys need be read
+    local k = fence % (#keys / 2) * 2 + 2
+    --@include lib/express_places
+elseif lists then
     for lane, list in pairs(lists) do
-        --@include lib/express_places
+        for k = 2, #keys, 2 do
+            --@include lib/express_places
+        end
     end
 else
-    --@include lib/express_places
+    for k = 2, #keys, 2 do
+        --@include lib/express_places
+    end
 end

@@ -5,7 +5,7 @@
 
 local joined, left = {}, {}    -- {0, member, ...} to add to KEYS[3], members to remove
 local renewed, freed = {}, {}  -- {due, member, ...} to set in KEYS[4], members to remove: lib/expiry
-local touched_tenants = {}     -- tenant -> true: what it waits for may have changed
+pool.touched_tenants = {}      -- tenant -> true: what it waits for may have changed
 local corrections = {}         -- {flow, cost}: what ended leases cost more, or less: lib/tenants
 local count_in_flight, take_charges, release, bucket_of, report_progress, touch_tenants
 do
@@ -24,7 +24,7 @@ do
     -- Notes that something of a tenant's own limits has changed.
     function touch_tenants(domains)
         for tenant in string.gmatch(domains, "tenant:([^|]*)") do
-            touched_tenants[tenant] = true
+            pool.touched_tenants[tenant] = true
         end
     end
 

@@ -16,7 +16,7 @@ do
             local ticket = tickets[id]
             if ticket.state == "q" or ticket.state == "g" then
                 live[#live + 1] = id
-                live[#live + 1] = ticket.state == "q" and encode_queued(ticket) or encode_lease(ticket)
+                live[#live + 1] = encode_ticket(ticket)
             elseif not ticket.is_fresh then
                 over[#over + 1] = id
             end

@@ -11,7 +11,7 @@ end
 local function release_flows()
     for _, name in ipairs(queue_names()) do
         local queue = queue_of(name)
-        for tenant in pairs(queue[AT.PARKED] > 0 and touched_tenants or {}) do
+        for tenant in pairs(queue[AT.PARKED] > 0 and pool.touched_tenants or {}) do
             for band = 0, 2 do
                 release_flow(flow_of(queue, band, tenant))
             end

@@ -1,6 +1,6 @@
 -- lib/ticket_text: tickets and leases as texts: lib/tickets. A lease is packed by `struct`: no name has a zero byte.
 
-function encode_queued(t)
+local function encode_queued(t)
     return string.format('["q","%s","%s","%s",%d,%d,%d,%d,%d,%d,%d,%d,"%s","%s"]', t.process, t.topic, t.queue,
         t.order, t.input, t.output, t.predicted, t.cold, t.enqueued_at, t.at, t.band, t.tenant, t.key)
 end
@@ -16,8 +16,11 @@ local function encode_charges(charges)
     return table.concat(out)
 end
 
-function encode_lease(t)
-    if t.flow then
+-- The text of a ticket: one that waits, a lease, or one that expired.
+function encode_ticket(t)
+    if t.state == "q" then
+        return encode_queued(t)
+    elseif t.flow then
         t.flow_key = waiting_in(t.flow.queue) > 0 and t.flow.key or ""
     end
     return struct.pack(LEASE, t.state, t.process, t.topic, t.key, t.domains, t.flow_key or "", t.order,

@@ -12,7 +12,7 @@
 local ended = {}               -- {id, text, ...} to be remembered
 local touched = {}             -- id -> true: to be written, or removed
 local tickets = {}             -- id -> ticket, or false: all that were looked up or made in this call
-local generation, rotate_ended, load_tickets, find_ticket, remember_end, encode_queued, encode_lease, decode_charges
+local generation, rotate_ended, load_tickets, find_ticket, remember_end, encode_ticket, decode_charges
 do
     local GENERATION_MS = 60000
 
@@ -68,6 +68,6 @@ do
         ticket.state = state
         tickets[ticket.id], touched[ticket.id] = ticket, true
         ended[#ended + 1] = ticket.id
-        ended[#ended + 1] = state == "x" and encode_lease(ticket) or state
+        ended[#ended + 1] = state == "x" and encode_ticket(ticket) or state
     end
 end

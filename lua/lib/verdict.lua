@@ -50,13 +50,19 @@ do
         return among_many
     end
 
+    --@include lib/turn
+
     -- The key of a ticket's key set that it goes by.
     function choose(ticket)
         local crowd = crowd_of(ticket.queue)
         if crowd then
             return crowds().choose(crowd, ticket)
         end
-        return choose_among(ticket, choices_of(ticket.queue))
+        local list = choices_of(ticket.queue)
+        if #list > 2 and ticket.key == "" and not pool.queues[ticket.queue] then
+            return choose_in_turn(ticket, list)
+        end
+        return choose_among(ticket, list)
     end
 
     -- True when the limits of some key are as large as the ticket.
