@@ -10,12 +10,13 @@ do
     --@include lib/layouts
 
     local function express()
+        local KEYS, ARGV, redis, string, struct, unpack = KEYS, ARGV, redis, string, struct, unpack     -- nearer than globals
         if not (opened[1] and opened[2] and calls[1]) then
             return nil
         end
         local epoch, predecessor, fence, seq, offset, seen, lease_clock, presence, ttl, touched, expires, has_crowd, is_calm =
             struct.unpack(META, opened[1])
-        local _, pushed_at, state, _, due, highest = struct.unpack("llllll", opened[2])
+        local _, pushed_at, state, _, due, highest, beaten = struct.unpack("lllllll", opened[2])
         if is_calm == 0 or epoch ~= ARGV[2] or tonumber(ARGV[4]) > fence or state ~= 0 then
             return nil
         end

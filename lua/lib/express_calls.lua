@@ -2,6 +2,7 @@
 
 local gone, ended              -- ids of leases that end; they and how they ended
 local stored, left             -- per lease that ends its text, where its charges begin, its topic or false; members of KEYS[3] that go
+local is_watched               -- true where one of them may be in KEYS[4]: it was there at a heartbeat of its process
 local moved                    -- domain -> by how many what is in flight there changes
 local fields, wanted = { false, false, false, false }, 0   -- "domain|lane" of the records that are wanted; how many
 local keyset, keys             -- the hash of the key set, and what it holds: key id, domain, ...

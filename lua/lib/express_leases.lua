@@ -6,11 +6,12 @@ for n = 1, #gone do
     if not text or string.sub(text, 1, 1) ~= "g" then
         return nil                 -- not in flight
     end
-    local _, process, topic, _, domain, _, _, _, _, _, teaches, place_of_charges =
+    local _, process, topic, _, domain, _, _, at, _, _, teaches, place_of_charges =
         struct.unpack(LEASE, text)
     if string.find(domain, "|", 1, true) then
         return nil                 -- it draws from several domains
     end
+    is_watched = is_watched or at <= beaten or process ~= ARGV[1]
     for own = 0, string.sub(topic, 1, 2) == "*|" and 0 or 1 do
         local field = domain .. "|" .. (own == 1 and string.match(topic, "^(.*)|") or "*")
         --@include lib/express_wanted

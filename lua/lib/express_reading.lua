@@ -1,12 +1,17 @@
 -- lib/express_reading: the records that are wanted and not read yet.
 
 do
-    local names = { false, false, false, false, false, false, false, false }
-    for r = read + 1, wanted do
-        local n = 2 * (r - read)
-        names[n - 1], names[n] = "limits|" .. fields[r], "buckets|" .. fields[r]
+    local texts
+    if wanted == read + 1 then
+        texts = redis.call("HMGET", KEYS[1], "limits|" .. fields[wanted], "buckets|" .. fields[wanted])
+    else
+        local names = { false, false, false, false, false, false, false, false }
+        for r = read + 1, wanted do
+            local n = 2 * (r - read)
+            names[n - 1], names[n] = "limits|" .. fields[r], "buckets|" .. fields[r]
+        end
+        texts = redis.call("HMGET", KEYS[1], unpack(names, 1, 2 * (wanted - read)))
     end
-    local texts = redis.call("HMGET", KEYS[1], unpack(names, 1, 2 * (wanted - read)))
     for r = read + 1, wanted do
         local n = 2 * (r - read)
         local limits, text = texts[n - 1], texts[n]

@@ -2,7 +2,8 @@
 
 out[1], out[2] = "meta", struct.pack(META, epoch, predecessor, fence, seq, offset, now, lease_clock, presence, ttl,
     touched, expires, has_crowd, is_calm)
-out[3], out[4] = opening[2], struct.pack("llllll", presence, pushed_at > 0 and now or 0, 0, lease_clock, due, highest)
+out[3] = opening[2]
+out[4] = struct.pack("lllllll", presence, pushed_at > 0 and now or 0, 0, lease_clock, due, highest, beaten)
 for r = 1, wanted do
     local level, limits = levels[r], shapes[r]
     if limits and not level[2] then
@@ -28,7 +29,9 @@ redis.call("HSET", KEYS[1], unpack(out, 1, last))
 if gone then
     redis.call("HDEL", KEYS[2], unpack(gone))
     redis.call("HSET", KEYS[5 + floor(now / 60000) % 2], unpack(ended))
-    redis.call("ZREM", KEYS[4], unpack(gone))
+    if is_watched then
+        redis.call("ZREM", KEYS[4], unpack(gone))
+    end
 end
 if left and left[1] then
     redis.call("ZREM", KEYS[3], unpack(left))

@@ -19,7 +19,8 @@ end
 
 local function heartbeat(op)
     local said, ids, reported, unknown, missing = cjson.decode(op[2]), {}, {}, {}, {}
-    local leases = said[1]
+    local leases, process = said[1], processes[pool.caller]
+    process[7] = #leases > 0 and pool.lease or process[7]
     for i, lease in ipairs(leases) do
         ids[i], reported[lease[1]] = lease[1], true
     end

@@ -11,7 +11,8 @@
 --   outages                {key id: [until (0 = for ever), reason]}
 --   parked                 [processes whose lines are out of the order]
 --   process|<id>           <presence seen, first unread push, state: 0 live, 1 parked, 2 must register, last
---                           call by the lease clock, due (lib/expiry), highest ticket number>
+--                           call by the lease clock, due (lib/expiry), highest ticket number, last report of leases by
+--                           the lease clock: none that was granted later is in KEYS[4]>
 --   keyset|<hash>          [key id, "domain|domain", ...]: the keys of a set, in their order
 --   limits|<domain|lane>   <concurrency, then per bucket: kind, rate, capacity, unit, most>
 --   buckets|<domain|lane>  <pause_until, at, then per bucket: level, held>
@@ -21,7 +22,7 @@
 local written, dropped = {}, {}  -- fields of KEYS[1] and their texts to write at the end, fields to remove
 local ratios = {}        -- lane -> what lib/ratio knows of it
 local answers = {}       -- topic -> what lib/output knows
-local processes = {}     -- id -> {seen, pushed_at, state, last call, due, number, dirty}
+local processes = {}     -- id -> {seen, pushed_at, state, last call, due, number, last report, dirty}
 local records = {}       -- "domain|lane" -> {field, domain, shapes, pause_until, buckets, dirty}, or false
 local pool = { state_ttl = 3600000 }   -- the meta record, `now`, and how long tickets and queues outlive calls, in ms
 local open_pool, decode_limits, load_records, record_of, process_of

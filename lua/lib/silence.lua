@@ -51,7 +51,7 @@ do
     -- No grants for a process until it calls; one that lost a grant has to register again then.
     function park(id)
         leave_order(id)
-        local process = process_of(id) or { pool.presence - ABSENT_MS, 0, 0, 0, 0, 0 }
+        local process = process_of(id) or { pool.presence - ABSENT_MS, 0, 0, 0, 0, 0, pool.lease }
         process[3], process.dirty = take_back_unread(id, process[4]) and 2 or 1, true
         processes[id] = process
         pool.parked[#pool.parked + 1] = id
