@@ -174,3 +174,20 @@ def test_silent_process_with_many_lines_gets_their_places_back() -> None:
     rig.register("B", limits)
     rig.taken("B")
     assert heads(rig) == {"t2", "t3", "t4", "t5"}
+
+
+def test_process_whose_record_is_gone_registers_again() -> None:
+    """Some of what it has queued is dropped like that of any other that is away; when it calls it is told to register."""
+    limits = pool_of(Bucket("requests", 60, jitter_ms=0), slots=1)
+    rig = mini_rig(limits, "A", "B")
+    rig.enqueue("A", "A-1")
+    for first in (0, 75):
+        rig.taken("B", *(enqueue(f"B-{first + i:x}", limits) for i in range(75)))
+    rig.client.execute_command("HDEL", rig.keys.all()[0], "process|B")
+    beats = 0
+    while rig.snapshot()["waiting"] == 150 and beats < 9:
+        rig.advance(1_000)
+        rig.taken("A", beat(("A-1", 0)))
+        beats += 1
+    assert rig.snapshot()["waiting"] == 50
+    assert rig.step("B", enqueue("B-f00", limits)) is None

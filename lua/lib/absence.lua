@@ -34,7 +34,7 @@ do
 
     -- Drops a part of what an absent process has queued; it is forgotten when nothing is left.
     local function drop_parked(i, id)
-        local process = process_of(id) or { 0, 0, 1, 0, 0, 0 }
+        local process = process_of(id) or { 0, 0, 1, 0, 0, 0, pool.lease }
         process[3], process.dirty, processes[id] = 2, true, process
         if drop_line(id) then
             table.remove(pool.parked, i)
