@@ -238,6 +238,20 @@ def test_what_is_out_of_the_ordinary_does_not(kind: str) -> None:
     assert not goes_express(twins, "A", *LEFT[kind](twins))
 
 
+def test_an_outage_that_is_over_is_forgotten() -> None:
+    """The first step after a key's pause finds that; from the next on the pool is as calm as before."""
+    twins = opened()
+    twins.switch("k0", "pause", 500)
+    twins.switch("k1", "pause", 700)
+    assert not goes_express(twins, "A", enqueue("A-2", LIMITS, **ASK))
+    twins.advance(600)
+    assert not goes_express(twins, "A", enqueue("A-3", LIMITS, **ASK))
+    assert "k0" not in twins.client.hgetall(twins.keys.all()[0])["outages"]
+    twins.advance(100)
+    assert not goes_express(twins, "A", enqueue("A-4", LIMITS, **ASK))
+    assert goes_express(twins, "A", enqueue("A-5", LIMITS, **ASK))
+
+
 def test_a_slot_is_free_in_the_step_that_frees_it() -> None:
     """The only slot goes from one ticket to the next within one step."""
     limits = pool_of(Bucket("requests", 600), slots=1)

@@ -83,3 +83,20 @@ def test_what_was_not_read_at_first_is_read_where_it_is_wanted() -> None:
         twins.taken("A", settle(f"A-{number:x}", 0, 0), *asks)
         went, number = went + twins.express_steps - before, number + count
     assert went == 14
+
+
+def test_keys_of_a_crowd_take_turns_too() -> None:
+    """Each call has another key; where little of it is free two are met by chance, and what is free is found."""
+    twins = Twins()
+    limits = pool_of(Bucket("requests", 10, jitter_ms=0), keys=12)
+    twins.register("A", limits)
+    used = [twins.enqueue("A", f"A-{i:x}")[1] for i in range(1, 61)]
+    assert set(Counter(used[:60]).values()) == {5}
+    went = twins.express_steps
+    for first in (61, 64, 68, 73, 79):
+        twins.taken("A", *(enqueue(f"A-{first + i:x}", limits) for i in range(3 + (first - 61) // 4)))
+    twins.enqueue("A", "A-5a")
+    assert twins.express_steps > went + 3
+    while twins.enqueue("A", f"A-{100 + len(used):x}")[0] == "g":
+        used.append("")
+    assert twins.snapshot()["leases"] == 120

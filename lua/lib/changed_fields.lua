@@ -18,6 +18,14 @@ local function encode_queues()
     return "{" .. table.concat(out, ",") .. "}"
 end
 
+local function encode_outages()
+    local out = {}
+    for key, outage in pairs(pool.outages) do
+        out[#out + 1] = string.format('"%s":[%d,"%s"]', key, outage[1], outage[2])
+    end
+    return "{" .. table.concat(out, ",") .. "}"
+end
+
 -- 1 where the pool has none of what lib/express does not take: lib/records.
 local function calmness()
     return (pool.stored_queues or "{}") == "{}" and #pool.parked == 0 and not next(pool.outages)
@@ -33,6 +41,10 @@ local function save_records()
     fields[at + 1] = "meta"
     fields[at + 2] = struct.pack(META, pool.epoch, pool.predecessor, pool.fence, pool.seq, pool.offset, pool.seen,
         pool.lease, pool.presence, pool.ttl, pool.touched, pool.expires, pool.has_crowd, calmness())
+    if pool.outages_changed then
+        fields[#fields + 1] = "outages"
+        fields[#fields + 1] = encode_outages()
+    end
     if pool.parked_changed then
         fields[#fields + 1] = "parked"
         fields[#fields + 1] = #pool.parked > 0 and '["' .. table.concat(pool.parked, '","') .. '"]' or "[]"

@@ -1,6 +1,7 @@
 -- lib/crowd: the choice of a key among many (more than lib/keysets' FEW), at a cost that does not grow with
--- their number (ENGINE.md §4). Where nothing waits two are met by chance; when none of them is free, the index is
--- walked, in the order of the earliest moment at which a key can have what is needed.
+-- their number (ENGINE.md §4). Where nothing waits the key goes whose turn it is in this call, while much of it is free
+-- (lib/turn), else the better of two that are met by chance; when none of them is free, the index is walked, in the order
+-- of the earliest moment at which a key can have what is needed.
 
 local SAMPLES = 2              -- the better of two is nearly as good as the best of all
 
@@ -14,6 +15,14 @@ local function meet(crowd)
         names[i] = string.format("%d", seed % crowd.size + 1)
     end
     return choices_at(crowd, names)
+end
+
+-- The key whose turn it is, while much of it is free; else nil.
+local function turn_of(crowd, ticket)
+    crowd.turn = crowd.turn or choices_at(crowd, { string.format("%d", pool.fence % crowd.size + 1) })
+    local choice = crowd.turn[1]
+    local verdict = choice and #choice.buckets > 0 and not is_out_of_service(choice) and better(nil, ticket, choice)
+    return verdict and verdict.wait == 0 and verdict.room >= MUCH and verdict or nil
 end
 
 -- The best of some keys that are in service; the preferred one where it is free.
@@ -61,6 +70,10 @@ local function choose_in_crowd(crowd, ticket)
     if best and best.wait == 0 then
         return best
     elseif not pool.queues[ticket.queue] then
+        local verdict = turn_of(crowd, ticket)
+        if verdict then
+            return verdict
+        end
         crowd.met = crowd.met or meet(crowd)
         best = best_of(crowd.met, ticket, best)
     end

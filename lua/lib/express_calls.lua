@@ -5,6 +5,7 @@ local stored, left             -- per lease that ends its text, where its charge
 local is_watched               -- true where one of them may be in KEYS[4]: it was there at a heartbeat of its process
 local moved                    -- domain -> by how many what is in flight there changes
 local fields, wanted = { false, false, false, false }, 0   -- "domain|lane" of the records that are wanted; how many
+local crowd_size               -- keys of the set where it is a crowd: `keys` are few of them then
 local keyset, keys             -- the hash of the key set, and what it holds: key id, domain, ...
 local list, lists              -- per key the places of its records, 0 for none; lane -> such a list
 do

@@ -1,8 +1,8 @@
 -- lib/express_choice: the key of a new ticket in a step that lib/express takes, as lib/weigh and lib/verdict have it.
 
 local best, best_room, k = nil, nil, 2
-local is_turn = #keys > 4 and preferred == ""          -- the key is looked at whose turn it is
-if is_turn then
+local is_turn = (crowd_size or #keys > 4) and preferred == ""         -- the key is looked at whose turn it is
+if is_turn and not crowd_size then
     k = fence % (#keys / 2) * 2 + 2
 end
 while k do
@@ -45,7 +45,10 @@ while k do
             best, best_room = k, room
         end
         k = k < #keys and k + 2
-    else                               -- little of it is free: the best of all
+    else                               -- little of it is free: the best of all, or of some
+        if crowd_size and #keys == 2 then
+            --@include lib/express_meeting
+        end
         for k = 2, #keys, 2 do
             if (list[k - 1] or 0) == 0 then
                 --@include lib/express_places
@@ -54,6 +57,6 @@ while k do
         if wanted > read then
             --@include lib/express_reading
         end
-        k, is_turn = 2, false
+        k, is_turn = crowd_size and 4 or 2, false
     end
 end

@@ -1,17 +1,12 @@
--- lib/express_crowd: two keys of a crowd are met by chance, as lib/crowd has it.
+-- lib/express_crowd: of a crowd of keys the one is read whose turn it is, as lib/crowd has it.
 
-local seed, names = seq + 1, {}
 if prefers or lists then
     return nil
 end
-for i = 1, 2 do
-    seed = (seed * 48271 + i) % 2147483647
-    names[i] = string.format("entry|%s|%d", keyset, seed % keys[2] + 1)
+crowd_size = keys[2]
+local text = redis.call("HGET", KEYS[1], string.format("entry|%s|%d", keyset, fence % crowd_size + 1))
+local key, domain = string.match(text or "", "^([^|]+)|(.*)$")
+if not key then
+    return nil
 end
-local met = redis.call("HMGET", KEYS[1], unpack(names))
-for i = 1, 2 do
-    keys[2 * i - 1], keys[2 * i] = string.match(met[i] or "", "^([^|]+)|(.*)$")
-    if not keys[2 * i] then
-        return nil
-    end
-end
+keys = { key, domain }

@@ -49,6 +49,11 @@ do
             --@include lib/outliving
             outlive()
         end
+        for key, outage in pairs(pool.outages) do
+            if outage[1] > 0 and outage[1] <= pool.now then
+                pool.outages[key], pool.outages_changed = nil, true
+            end
+        end
         return true
     end
 

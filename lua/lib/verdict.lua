@@ -41,6 +41,8 @@ do
         return best and { choice = best, wait = wait, cause = cause } or large or { wait = NEVER, refusal = "no_key" }
     end
 
+    --@include lib/turn
+
     -- What chooses among a crowd of keys, and what tells whether one is large enough.
     local function crowds()
         if not among_many then
@@ -49,8 +51,6 @@ do
         end
         return among_many
     end
-
-    --@include lib/turn
 
     -- The key of a ticket's key set that it goes by.
     function choose(ticket)
