@@ -238,6 +238,56 @@ def test_what_is_out_of_the_ordinary_does_not(kind: str) -> None:
     assert not goes_express(twins, "A", *LEFT[kind](twins))
 
 
+def watched(twins: Twins) -> set[str]:
+    """The leases whose expiry is known."""
+    members = twins.client.zrangebyscore(twins.keys.all()[3], "-inf", "inf")
+    return {member for member in members if member and not member.startswith("@")}
+
+
+def test_expiry_of_a_lease_goes_with_it() -> None:
+    """Of one that was reported, whoever settles it; of one that never was there is none."""
+    twins = opened()
+    twins.advance(20)
+    twins.taken("A", enqueue("A-2", LIMITS, **ASK))
+    twins.advance(20)
+    twins.taken("A", beat(("A-1", 0), ("A-2", 0)))
+    twins.advance(20)
+    twins.taken("A", enqueue("A-3", LIMITS, **ASK))
+    twins.taken("B", enqueue("B-2", LIMITS, **ASK), enqueue("B-3", LIMITS, **ASK))
+    twins.advance(20)
+    twins.taken("B", beat(("B-2", 0), ("B-3", 0)))
+    assert watched(twins) == {"A-1", "A-2", "B-2", "B-3"}
+    assert goes_express(twins, "A", settle("A-2", 9, 9))
+    assert goes_express(twins, "A", settle("A-3", 9, 9), settle("A-1", 9, 9))
+    assert goes_express(twins, "A", settle("B-2", 9, 9))
+    assert goes_express(twins, "B", settle("B-3", 9, 9))
+    assert watched(twins) == set()
+
+
+def test_a_beat_without_leases_changes_nothing_of_that() -> None:
+    """What a process reported before it has nothing to report is still known."""
+    twins = opened()
+    twins.advance(20)
+    twins.taken("A", enqueue("A-2", LIMITS, **ASK))
+    twins.advance(20)
+    twins.taken("A", beat(("A-2", 0)))
+    twins.advance(20)
+    twins.taken("A", beat())
+    assert goes_express(twins, "A", settle("A-2", 9, 9))
+    assert watched(twins) == set()
+
+
+@pytest.mark.parametrize("buckets", [(per_day(600),), (Bucket("requests", 600), per_day(600, "tokens"))])
+def test_limits_of_a_day_refill_by_their_ticks_express(buckets: tuple[Bucket, ...]) -> None:
+    """A day has other ticks than a minute: what was taken is back when both ways say so."""
+    limits = pool_of(*buckets, keys=3)
+    twins, went = opened(limits), 0
+    for number in range(2, 12):
+        twins.advance(700)
+        went += goes_express(twins, "A", enqueue(f"A-{number:x}", limits, tokens=(40, 9)))
+    assert went > 2
+
+
 def test_an_outage_that_is_over_is_forgotten() -> None:
     """The first step after a key's pause finds that; from the next on the pool is as calm as before."""
     twins = opened()
