@@ -9,6 +9,7 @@ import pytest
 from llm_fleet.engine.values import Bucket, DomainLimits, LaneLimits, PoolLimits
 from tests.express_twins import Twins
 from tests.pool_rig import Rig, enqueue, mini_rig, pool_of, settle
+from tests.pool_views import explain
 
 FEW = pool_of(Bucket("requests", 60, jitter_ms=0), keys=4)
 
@@ -100,3 +101,21 @@ def test_keys_of_a_crowd_take_turns_too() -> None:
     while twins.enqueue("A", f"A-{100 + len(used):x}")[0] == "g":
         used.append("")
     assert twins.snapshot()["leases"] == 120
+
+
+def test_where_slots_alone_are_short_tenants_take_turns_too() -> None:
+    """Tickets that no bucket limits cost alike: what is explained of two tenants is what comes."""
+    limits = pool_of(slots=1)
+    rig = mini_rig(limits, "A")
+    rig.enqueue("A", "A-1")
+    for at in range(4):
+        rig.enqueue("A", f"A-x{at}", tenant="x")
+    for at in range(2):
+        rig.enqueue("A", f"A-y{at}", tenant="y")
+    ahead = {id: explain(rig, id)["position"] for id in ("A-x0", "A-x3", "A-y0", "A-y1")}
+    assert ahead["A-y0"] < ahead["A-x3"]
+    order, last = [], "A-1"
+    while last:
+        last = next(iter(grant[0] for grant in rig.taken("A", settle(last)).grants), "")
+        order.append(last)
+    assert order[:-1] == ["A-x0", "A-y0", "A-x1", "A-y1", "A-x2", "A-x3"]
