@@ -15,16 +15,6 @@ local function first_empty(shape, lane, slot)
     return math.max(first, now - ceil_div(shape.capacity, shape.rate))   -- none has more than it can hold
 end
 
--- One key of a crowd, for its limits: all have the same. It was mostly read already.
-local function some_of(crowd)
-    local _, any = next(crowd.choices)
-    if any then
-        return { any }
-    end
-    local key, domain = string.match(redis.call("HGET", KEYS[1], "entry|" .. crowd.keyset .. "|1"), "^([^|]+)|(.*)$")
-    return { choice_of(key, domain, fields_of(domain, crowd.lane)) }
-end
-
 -- Milliseconds in which one of the keys of a crowd, like this one, has what a ticket takes, and all together what
 -- tickets with these sums take.
 local function earliest_in_crowd(crowd, choice, ticket, sums)

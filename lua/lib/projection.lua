@@ -44,10 +44,11 @@ do
     -- sure to stay: another process may end, and its tickets with it.
     function earliest_start(ticket)
         local crowd = crowd_of(ticket.queue)
-        if crowd and not crowd.is_uniform then     -- the sums of so many keys are not kept
+        local _, any = next(crowd and crowd.is_uniform and crowd.choices or {})
+        if crowd and not any then                  -- the sums of so many unlike keys are not kept
             return 0
         end
-        local list = crowd and some_of(crowd) or choices_of(ticket.queue)
+        local list = crowd and { any } or choices_of(ticket.queue)     -- any was read: all have the same limits
         local line = line_of(flow_of(pool.queues[ticket.queue], ticket.band, ticket.tenant), ticket.process)
         line[5] = line[5] == 0 and is_large(ticket, list) and 1 or line[5]
         if line[5] == 1 then
