@@ -374,6 +374,17 @@ def test_a_crowd_without_its_entries_is_left_to_the_whole_script() -> None:
     assert not goes_express(twins, "A", enqueue("A-2", limits))
 
 
+def test_a_crowd_whose_key_in_turn_alone_is_there_is_left_to_the_whole_script() -> None:
+    """It has too little free, and of those that are met by chance there is none."""
+    limits = pool_of(Bucket("requests", 1, jitter_ms=0), keys=9)
+    twins = opened(limits)
+    for rig in (twins, twins.whole):
+        pool, kept = rig.keys.all()[0], f"|{2 % 9 + 1}"
+        names = [name for name in rig.client.hgetall(pool) if name.startswith("entry|") and "|d|" not in name]
+        rig.client.execute_command("HDEL", pool, *(name for name in names if not name.endswith(kept)))
+    assert not goes_express(twins, "A", enqueue("A-2", limits))
+
+
 def test_the_first_lease_of_a_process_does_not() -> None:
     """Somebody has to watch it from then on; the second goes express."""
     twins = Twins()

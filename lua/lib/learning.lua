@@ -42,14 +42,11 @@ do
     -- what was begun is still in flight, what is known is not enough to predict. (What failed never ends as a sample:
     -- there are no more in flight than the pool has.)
     local function told_of(topic, known, kept)
-        local before = known[2]
-        local _, was = predict(topic, 1)
-        known[2] = kept
-        local _, is = predict(topic, 1)
+        local _, is_cold = predict(topic, 1)
         local left_of_topic = (known[4] or 0) - known[3]
-        local is_early = was == 1 and is ~= 1 and known[3] < (ONE_IN - 1) * left_of_topic
+        local is_early = is_cold == 1 and known[3] < (ONE_IN - 1) * left_of_topic
             and known[3] < (ONE_IN - 1) * still_in_flight()
-        return is_early and before or kept
+        return is_early and known[2] or kept
     end
 
     function learn_outputs(topic, outputs)

@@ -5,7 +5,7 @@ local MUCH = 1 / 2             -- of the tightest resource
 
 local function choose_in_turn(ticket, list)
     local choice = list[pool.fence % #list + 1]
-    local wait, room = nil, 0
+    local wait, room
     if #choice.buckets > 0 and not is_out_of_service(choice) then
         wait, room = weigh_fully(ticket, choice)
     end
