@@ -10,6 +10,7 @@ do
     --@include lib/layouts
 
     local function express()
+        local LONGS = "llllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllll"     -- more than any record has
         local KEYS, ARGV, redis, string, struct, unpack = KEYS, ARGV, redis, string, struct, unpack     -- nearer than globals
         if not (opened[1] and opened[2] and calls[1]) then
             return nil

@@ -3,8 +3,8 @@
 topic, before_lane, before_tag = lane .. "|" .. tag, lane, tag
 known = answers and answers[topic]
 if not known then
-    local text
-    for place = 4, #opening, 2 do
+    local text = #opening == 4 and opened[4]           -- mostly one is named
+    for place = 4, text and 0 or #opening, 2 do
         text = text or opening[place] == "output|" .. topic and opened[place]
     end
     known = text and { struct.unpack("llll", text) } or { 0, 0 }

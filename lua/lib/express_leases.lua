@@ -1,9 +1,10 @@
 -- lib/express_leases: the leases that end in a step that lib/express takes.
 
-local found, met = redis.call("HMGET", KEYS[2], unpack(gone)), nil
+local only = not gone[2] and redis.call("HGET", KEYS[2], gone[1])
+local found, met = gone[2] and redis.call("HMGET", KEYS[2], unpack(gone)), nil
 for n = 1, #gone do
-    local text, id = found[n], gone[n]
-    if not text or string.sub(text, 1, 1) ~= "g" then
+    local text, id = only or found and found[n], gone[n]
+    if not text or string.byte(text) ~= 103 then       -- "g"
         return nil                 -- not in flight
     end
     local _, process, topic, _, domain, _, _, at, _, _, teaches, place_of_charges =

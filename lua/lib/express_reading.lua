@@ -18,7 +18,8 @@ do
         if limits then
             if limits ~= shape_text then
                 local count = #limits / 8
-                shape_text, layout, shape = limits, string.rep("l", #text / 8), { struct.unpack(string.rep("l", count), limits) }
+                shape_text, layout = limits, string.sub(LONGS, 1, #text / 8)
+                shape = { struct.unpack(string.sub(LONGS, 1, count), limits) }
                 shape[count + 1], is_plain = nil, true
                 for s = 2, count, 5 do
                     if shape[s] >= 1000 then

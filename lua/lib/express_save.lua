@@ -11,7 +11,7 @@ for r = 1, wanted do
             --@include lib/express_index
         end
         if limits ~= shape then
-            shape, layout = limits, string.rep("l", (#limits - 1) / 5 * 2 + 2)
+            shape, layout = limits, string.sub(LONGS, 1, (#limits - 1) / 5 * 2 + 2)
         end
         level[2] = now
         out[last + 1], out[last + 2], last = "buckets|" .. fields[r], struct.pack(layout, unpack(level)), last + 2
