@@ -40,7 +40,7 @@ WARM = Way("one at a time: a step each, sent in a row (warm caches)", 60, in_a_r
 RIDING = Way("one at a time: one step, its settle rides with the next enqueue (one task alone)", 60)
 BATCHES = tuple(Way(f"batches of {size}", 25, size) for size in (8, 32, 128))
 WAYS = (COLD, WARM, RIDING, *BATCHES)
-TURNS, REPEATS = 24, 5  # short ones: on a shared machine the best is one in which nothing else ran
+TURNS, REPEATS = 24, 15  # short ones: on a shared machine the best is one in which nothing else ran
 
 
 def bare_calls(client: redis.Redis, calls: int) -> int:
@@ -52,7 +52,7 @@ def bare_calls(client: redis.Redis, calls: int) -> int:
 
 def measure_cost(url: str, client: redis.Redis, *, is_quick: bool) -> Section:
     """Lives one at a time and in batches, in turns with a script that does nothing."""
-    count, turns = (6, 1) if is_quick else (40, TURNS)
+    count, turns = (6, 1) if is_quick else (12, TURNS)
     empty(client)
     client.script_load(BARE)
     pools = [ScriptPool(client, pool_limits(name=f"p{i}")) for i in range(len(WAYS))]
