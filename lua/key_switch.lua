@@ -11,6 +11,7 @@
 -- invariants   Pausing or resuming twice changes nothing.
 
 --@include lib/layouts
+--@include lib/outages
 
 local POOL_TTL_MS = 2592000000         -- 30 days, as lib/save has it
 
@@ -25,16 +26,12 @@ if ARGV[2] == "pause" then
 else
     outages[ARGV[1]] = nil
 end
-local out = {}
-for key, outage in pairs(outages) do
-    if outage[1] == 0 or outage[1] > now then
-        out[#out + 1] = string.format('"%s":[%d,"%s"]', key, outage[1], outage[2])
-    end
-end
-redis.call("HSET", KEYS[1], "outages", "{" .. table.concat(out, ",") .. "}")
+forget_outages(outages, now)
+local text, count = outages_text(outages)
+redis.call("HSET", KEYS[1], "outages", text)
 if raw[2] then
     meta[13] = 0                       -- not calm, until a step finds that it is
     redis.call("HSET", KEYS[1], "meta", struct.pack(META, unpack(meta, 1, 13)))
 end
 redis.call("PEXPIRE", KEYS[1], POOL_TTL_MS)
-return { #out }
+return { count }

@@ -18,14 +18,6 @@ local function encode_queues()
     return "{" .. table.concat(out, ",") .. "}"
 end
 
-local function encode_outages()
-    local out = {}
-    for key, outage in pairs(pool.outages) do
-        out[#out + 1] = string.format('"%s":[%d,"%s"]', key, outage[1], outage[2])
-    end
-    return "{" .. table.concat(out, ",") .. "}"
-end
-
 -- 1 where the pool has none of what lib/express does not take: lib/records.
 local function calmness()
     return (pool.stored_queues or "{}") == "{}" and #pool.parked == 0 and not next(pool.outages)
@@ -43,7 +35,7 @@ local function save_records()
         pool.lease, pool.presence, pool.ttl, pool.touched, pool.expires, pool.has_crowd, calmness())
     if pool.outages_changed then
         fields[#fields + 1] = "outages"
-        fields[#fields + 1] = encode_outages()
+        fields[#fields + 1] = outages_text(pool.outages)
     end
     if pool.parked_changed then
         fields[#fields + 1] = "parked"

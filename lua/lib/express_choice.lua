@@ -1,6 +1,7 @@
 -- lib/express_choice: the key of a new ticket in a step that lib/express takes, as lib/weigh and lib/verdict have it.
 
 local best, best_room, k = nil, nil, 2
+-- (1 / 2 below is lib/turn's MUCH.)
 local is_turn = (crowd_size or #keys > 4) and preferred == ""         -- the key is looked at whose turn it is
 if is_turn and not crowd_size then
     k = fence % (#keys / 2) * 2 + 2

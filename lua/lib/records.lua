@@ -28,6 +28,7 @@ local pool = { state_ttl = 3600000 }   -- the meta record, `now`, and how long t
 local open_pool, decode_limits, load_records, record_of, process_of
 do
     --@include lib/layouts
+    --@include lib/outages
 
     local shapes = {}        -- text of limits -> what it means: domains with equal limits share it
 
@@ -49,11 +50,7 @@ do
             --@include lib/outliving
             outlive()
         end
-        for key, outage in pairs(pool.outages) do
-            if outage[1] > 0 and outage[1] <= pool.now then
-                pool.outages[key], pool.outages_changed = nil, true
-            end
-        end
+        pool.outages_changed = forget_outages(pool.outages, pool.now)
         return true
     end
 

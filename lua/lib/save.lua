@@ -8,6 +8,7 @@ do
     local LATEST = "4503599627370496"      -- later than any lease
 
     --@include lib/layouts
+    --@include lib/outages
     --@include lib/changed_fields
 
     local function save_tickets()
