@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from hypothesis import settings
 from lupa import lua51
 
 from llm_fleet.engine.scripts import lua_folder
+from tests.lua_redis.rooms import open_room
 
 __all__ = ["Library", "examples"]
 
-STRUCT = Path(__file__).parent / "lua_redis" / "struct.lua"
 examples = settings(max_examples=80, deadline=None, derandomize=True, database=None)
 
 
@@ -24,7 +23,7 @@ class Library:
         self.names = names
         self._lua = lua51.LuaRuntime(encoding="latin-1", unpack_returned_tuples=True)
         self._lua.globals().cjson = self.table({"decode": lambda text: self.table(json.loads(text))})
-        self._lua.globals().struct = self._lua.execute(STRUCT.read_text())
+        self._lua.globals().struct = open_room(self._lua, "struct")
         texts = [(lua_folder() / "lib" / f"{name}.lua").read_text(encoding="utf-8") for name in names]
         self._source = "\n".join(texts)
 

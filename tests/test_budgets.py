@@ -14,9 +14,10 @@ CODE = sorted([*(ROOT / "llm_fleet").rglob("*.py"), *(ROOT / "benchmarks").rglob
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 SCRIPTS = sorted((ROOT / "lua").glob("*.lua"))
 LIBRARY = sorted((ROOT / "lua" / "lib").glob("*.lua"))
+ROOMS = sorted((ROOT / "tests" / "lua_redis").glob("*.lua"))
 
 STOP = {"function": 50, "parameters": 5, "class": 200, "file": 300, "test": 30}
-STOP |= {"Lua script": 100, "Lua lib": 100}
+STOP |= {"Lua script": 100, "Lua lib": 100, "Lua room": 100}
 
 USER_FACING = {
     "complete", "stream_complete", "stream", "lease", "get_client", "get_or_create_client", "get_llm_manager",
@@ -86,6 +87,7 @@ def all_sizes() -> list[Size]:
         *(size for path in [*CODE, *TESTS] for size in sizes_of_python(path)),
         *(whole_file("Lua script", path) for path in SCRIPTS),
         *(whole_file("Lua lib", path) for path in LIBRARY),
+        *(whole_file("Lua room", path) for path in ROOMS),
     ]
 
 

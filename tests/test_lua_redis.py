@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from llm_fleet.embedded import PrivateServer
 from llm_fleet.engine.values import PoolLimits
+from tests.lua_check import Bytecode
 from tests.lua_redis import MiniRedis
+from tests.lua_redis.rooms import HERE, compiled
 from tests.oracle_pair import Pair
 from tests.oracle_stories import MODEST, Act, acts, members, play, pools
 from tests.pool_rig import FAKE, Rig, pool_of
@@ -140,6 +143,13 @@ def test_mini_redis_reads_and_writes_json_as_cjson(client: Any, text: str) -> No
     """What cjson decodes and encodes again is the same text; what it refuses is refused."""
     script = "local ok, value = pcall(cjson.decode, ARGV[1]) return ok and cjson.encode(value) or 'refused'"
     assert MINI.eval(script, 0, text) == client.eval(script, 0, text)
+
+
+@pytest.mark.parametrize("path", sorted(HERE.glob("*.lua")), ids=lambda path: path.stem)
+def test_rooms_of_the_mini_redis_set_no_global(path: Path) -> None:
+    """All rooms of a server share one Lua: what they share is what they return, and nothing else."""
+    code = compiled(path.read_text(encoding="utf-8"), path.stem)
+    assert [word for _, is_set, word in Bytecode(code).globals() if is_set] == []
 
 
 def test_mini_redis_keeps_order_in_large_sets() -> None:

@@ -2,6 +2,7 @@
 
 It has just the commands that the scripts use, answers them as Redis does (tests/test_lua_redis.py
 compares it with a real server), and refuses all others. Its time is whatever `clock` says.
+Every kind of command has a room of its own in Lua; `commands.lua` lists them.
 """
 
 from __future__ import annotations

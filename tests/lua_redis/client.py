@@ -7,30 +7,21 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import redis
 from lupa import lua51
 
+from tests.lua_redis.rooms import compiled, open_room
+
 __all__ = ["MiniRedis", "numbers_in"]
 
-HERE = Path(__file__).parent
 Value = str | bytes | int | float
-_COMPILER = lua51.LuaRuntime(encoding=None).eval(
-    b"function(text, name) local chunk = loadstring(text, name) return chunk and string.dump(chunk) or text end"
-)
 
 
 def _wall_clock_us() -> int:
     """As fakeredis has it: patching `time.time` moves it."""
     return round(time.time() * 1_000_000)
-
-
-@lru_cache(maxsize=64)
-def _compiled(source: str, name: str) -> bytes:
-    """Its bytecode, which a new server reads sooner; the text itself when it does not compile."""
-    return bytes(_COMPILER(source.encode(), f"@{name}".encode()))
 
 
 @lru_cache(maxsize=64)
@@ -47,16 +38,7 @@ class MiniRedis:
     def __init__(self, clock: Callable[[], int] = _wall_clock_us) -> None:
         self.clock = clock
         self.lua = lua51.LuaRuntime(encoding="latin-1", unpack_returned_tuples=True, register_eval=False)
-        load = self.lua.eval(
-            "function(text, name, ...) return assert(loadstring(text, '@' .. name))(...) end"
-        )
-        pieces = {
-            name: _compiled((HERE / f"{name}.lua").read_text(), name)
-            for name in ("sorted", "cjson", "struct", "commands", "sandbox")
-        }
-        self.cjson = load(pieces["cjson"], "cjson")
-        commands = load(pieces["commands"], "commands", load(pieces["sorted"], "sorted"))
-        self._box = load(pieces["sandbox"], "sandbox", commands, self.cjson, load(pieces["struct"], "struct"))
+        self._box = open_room(self.lua, "sandbox")
         self._run, self._ask, self.redis = self._box["run"], self._box["ask"], self._box["redis"]
         self._scripts: dict[str, Any] = {}
 
@@ -67,7 +49,7 @@ class MiniRedis:
         sha = _sha1(source)
         if sha not in self._scripts:
             try:
-                self._scripts[sha] = self._box["load"](_compiled(source, "user_script"), "user_script")
+                self._scripts[sha] = self._box["load"](compiled(source, "user_script"), "user_script")
             except lua51.LuaError as error:
                 raise redis.exceptions.ResponseError(str(error)) from None
         return sha

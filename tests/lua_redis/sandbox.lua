@@ -1,7 +1,7 @@
--- Runs scripts as Redis does: KEYS, ARGV and the plain dialect, nothing else. Takes the commands, cjson and struct;
--- returns {load, run, ask, take_pushed, take_work, redis}.
+-- Runs scripts as Redis does: KEYS, ARGV and the plain dialect, nothing else. Returns
+-- {load, run, ask, take_pushed, take_work, redis}.
 
-local commands, cjson, struct = ...
+local commands, cjson, struct = require("commands"), require("cjson"), require("struct")
 local redis = {
     call = commands.call,
     pcall = function(...)
@@ -20,8 +20,8 @@ local redis = {
     log = function() end,
 }
 local DIALECT = {
-    redis = redis, cjson = cjson, struct = struct, string = string, table = table, math = math, assert = assert, error = error,
-    ipairs = ipairs, next = next, pairs = pairs, pcall = pcall, select = select, tonumber = tonumber,
+    redis = redis, cjson = cjson, struct = struct, string = string, table = table, math = math, assert = assert,
+    error = error, ipairs = ipairs, next = next, pairs = pairs, pcall = pcall, select = select, tonumber = tonumber,
     tostring = tostring, type = type, unpack = unpack,
 }
 local STRICT = {
