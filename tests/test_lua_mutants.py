@@ -12,6 +12,7 @@ from lupa import lua51
 
 from llm_fleet.engine.scripts import load_script, lua_folder, script_names
 from tests.lua_redis import MiniRedis
+from tests.mutation.__main__ import SURVIVORS
 from tests.mutation.lua_syntax import statements, tokens
 from tests.mutation.mutants import Mutant, join, mutants_of, script_places
 from tests.mutation.report import Report, Verdict, read_reasons, write_reasons
@@ -100,6 +101,12 @@ def test_command_tells_what_tests_notice() -> None:
     assert said["kinds"]["flip"] == {"mutants": 2, "noticed": 2}
     assert said["noticed"] >= 12
     assert not any("clock.lease =" in was or "now = clock.seen" in was for _, was in survivors)
+
+
+def test_every_reason_is_of_a_mutant() -> None:
+    """Where the code has moved or gone, the list of survivors has too."""
+    names = {m.name for file, text in TEXTS.items() for m in mutants_of(file, text)}
+    assert [name for name in read_reasons(SURVIVORS) if name not in names] == []
 
 
 def test_reasons_are_kept_when_survivors_are_written(tmp_path: Path) -> None:
