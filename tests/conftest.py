@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import redis
+from hypothesis import settings
 
 from llm_fleet.embedded import PrivateServer
 from llm_fleet.store import Store, StoreOptions
@@ -19,6 +20,9 @@ from tests.nursery import Nursery
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # run in the background of a shell: Ctrl-C would be ignored by every command that a test starts, too
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+settings.register_profile("fleet", deadline=None)  # how long an example takes is the machine's matter
+settings.load_profile("fleet")
 
 
 def pytest_collection_finish() -> None:
