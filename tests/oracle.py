@@ -15,7 +15,7 @@ from llm_fleet.engine.values import TENANT_DOMAIN, PoolLimits
 from tests.oracle_buckets import OracleBucket
 from tests.oracle_endings import Endings
 from tests.oracle_flows import Queue
-from tests.oracle_learned import Outputs
+from tests.oracle_learned import LESSON_MS, Outputs
 from tests.oracle_pump import Pump
 from tests.oracle_tickets import Said, Ticket, Timer
 
@@ -43,6 +43,7 @@ class Oracle:
         self.settled: Counter[str] = Counter()
         self.timers: dict[str, Timer] = {}
         self.has_bound = True
+        self.begins_slice = False  # the step is the first in some ms: what it grants may teach
         self.chosen: dict[str, str] = {}  # tickets and their keys, where the pool may take any that is free
         self.endings = Endings(self)
 
@@ -56,6 +57,7 @@ class Oracle:
             now = self.now
         if self.now:
             self.lease_now += min(now - self.now, self.ttl_ms // 3)
+        self.begins_slice = now // LESSON_MS != self.now // LESSON_MS
         self.now = now
         for bucket in self.every_bucket():
             bucket.refill(now)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from llm_fleet.engine.values import RESOURCES, TENANT_DOMAIN
 from tests.oracle_buckets import UNIT, OracleBucket, cost_of
-from tests.oracle_learned import RECENT
 from tests.oracle_tickets import Ticket
 
 if TYPE_CHECKING:
@@ -54,8 +53,7 @@ class Endings:
                 self._pause(ticket, pause_ms, code)
             if input >= 0 or output >= 0:
                 self.oracle.settled[ticket.lane] += 1
-            is_sample = ticket.samples < RECENT or ticket.fence % 8 == 0
-            if pause_ms < 0 and input >= 0 and output > 0 and is_sample:  # a cut answer teaches nothing
+            if pause_ms < 0 and input >= 0 and output > 0 and ticket.is_sampled:  # a cut answer teaches nothing
                 self.oracle.outputs.learn(f"{ticket.lane}|{ticket.tag}", output)
         return "s"
 

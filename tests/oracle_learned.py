@@ -6,9 +6,10 @@ from collections import Counter
 
 from tests.oracle_buckets import COLD_OUTPUT
 
-__all__ = ["RECENT", "Outputs"]
+__all__ = ["LESSON_MS", "RECENT", "Outputs"]
 
 RECENT, ENOUGH = 50, 20
+LESSON_MS = 10  # once a topic is known, the first step of so many ms teaches
 LEFT_OF_TEN = 9
 """Samples for each call that is still in flight: nine in ten have ended."""
 

@@ -9,6 +9,7 @@ from tests.oracle_bound import Bound
 from tests.oracle_buckets import Charge, cost_of
 from tests.oracle_choice import NEVER, Choice, need_of
 from tests.oracle_flows import Queue
+from tests.oracle_learned import RECENT
 from tests.oracle_tickets import Said, Ticket, Timer, Verdict
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ class Pump:
         if ticket.is_cold:
             oracle.outputs.begin(f"{ticket.lane}|{ticket.tag}")
         ticket.state, ticket.key, ticket.fence = "g", verdict.key, oracle.fence
+        ticket.is_sampled = ticket.samples < RECENT or (oracle.begins_slice and oracle.fence % 8 == 0)
         ticket.domains, ticket.expires_at = verdict.domains + own.domains, oracle.lease_now + oracle.ttl_ms
         keys, tenants = (
             [

@@ -32,6 +32,7 @@ class Ticket:
     flow: Flow
     samples: int  # known of its topic when it came
     state: str = "q"
+    is_sampled: bool = False
     cost: int = 0
     key: str = ""
     fence: int = 0

@@ -130,10 +130,11 @@ def learned(rig: Rig) -> dict[int, list[int]]:
     return {numbers[at]: numbers[at + 1 : at + 4] for at in range(0, len(numbers), 4)}
 
 
-def live(rig: Rig, count: int, used: tuple[int, int]) -> None:
-    """So many leases, settled with this usage."""
+def live(rig: Rig, count: int, used: tuple[int, int], *, ms: int = 10) -> None:
+    """So many leases, settled with this usage; so much time passes before each 50."""
     limits = rig.members["A"].limits
     for first in range(0, count, 50):
+        rig.advance(ms)
         ids = [f"A-{rig.steps}{first + i:04}" for i in range(min(50, count - first))]
         rig.taken("A", *(enqueue(id, limits, tokens=(100, 200)) for id in ids))
         rig.taken("A", *(settle(id, *used) for id in ids))
@@ -174,6 +175,19 @@ def test_once_enough_is_known_every_eighth_lease_teaches() -> None:
     assert learned(rig)[2][0] == 50
     live(rig, 50, (80, 50))
     assert learned(rig)[2][0] == 50 + len(range(56, 101, 8))
+
+
+def test_once_enough_is_known_the_first_step_in_ten_milliseconds_teaches() -> None:
+    """However many leases end, what is learned from is of the step in which ten milliseconds began."""
+    rig = mini_rig(pool_of(Bucket("input_tokens", 10**8, rule="at_start_adjust")), "A")
+    live(rig, 50, (80, 50))
+    rig.advance(9 - rig.time_ms % 10)
+    taught = []
+    for _ in range(25):
+        before = learned(rig)[2][0]
+        live(rig, 8, (80, 50), ms=1)
+        taught.append(learned(rig)[2][0] - before)
+    assert taught == [1, *[0] * 9] * 2 + [1, *[0] * 4]
 
 
 def test_key_is_moved_by_newer_configurations_only() -> None:

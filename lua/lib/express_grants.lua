@@ -40,7 +40,7 @@ do
             end
             local key, domain = keys[best - 1], keys[best]
             local text = struct.pack(LEASE, "g", ARGV[1], topic, key, domain, "", fence, lease_clock, spacing,
-                cost, (cold > 0 or fence % 8 == 0) and 1 or 0) .. charges
+                cost, (cold > 0 or (fence % 8 == 0 and floor(now / 10) ~= floor(seen / 10))) and 1 or 0) .. charges
             if live then
                 local n = #live
                 live[n + 1], live[n + 2], n = id, text, #joined
