@@ -47,6 +47,17 @@ do
         load_tickets(ids)
     end
 
+    -- True where nothing need be written of a process that calls: it was seen a moment ago, has no unread push, and the
+    -- reply can tell it of no grant that waits in its mailbox, for it only ends leases.
+    local function is_known_to_live(process)
+        for i = 1, #calls do
+            if calls[i][1] ~= "s" then
+                return false
+            end
+        end
+        return calls[1] and process[2] == 0 and process[3] == 0 and pool.presence - process[1] < 100
+    end
+
     -- Opens the pool for the operations of the caller, which lives, and reads its mailbox; looks their tickets up. False
     -- when it has to register: what it, or this pool, knows is not what it was.
     function open_for_caller()
@@ -59,8 +70,9 @@ do
             return false
         end
         pool.was_parked = process[3] == 1
+        process.dirty = not is_known_to_live(process)
         process[1], process[2] = pool.presence, process[2] > 0 and pool.now or 0
-        process[3], process[4], process.dirty = 0, pool.lease, true
+        process[3], process[4] = 0, pool.lease
         rotate_ended()
         load_tickets_of(calls)
         return true

@@ -17,7 +17,7 @@ do
         end
         local epoch, predecessor, fence, seq, offset, seen, lease_clock, presence, ttl, touched, expires, has_crowd, is_calm =
             struct.unpack(META, opened[1])
-        local _, pushed_at, state, _, due, highest, beaten = struct.unpack("lllllll", opened[2])
+        local seen_at, pushed_at, state, _, due, highest, beaten = struct.unpack("lllllll", opened[2])
         if is_calm == 0 or epoch ~= ARGV[2] or tonumber(ARGV[4]) > fence or state ~= 0 then
             return nil
         end

@@ -1,6 +1,6 @@
 -- lib/express_calls: which operations lib/express takes, and the leases and buckets that they are about.
 
-local gone, ended              -- ids of leases that end; they and how they ended
+local gone                     -- ids of leases that end
 local stored, left             -- per lease that ends its text, where its charges begin, its topic or false; members of KEYS[3] that go
 local is_watched               -- true where one of them may be in KEYS[4]: it was there at a heartbeat of its process
 local moved                    -- domain -> by how many what is in flight there changes
@@ -15,10 +15,9 @@ do
         local kind, id = call[1], call[2]
         if kind == "s" and call[3] >= 0 and call[4] >= 0 and call[5] < 0 then
             if gone then
-                local n = #gone + 1
-                gone[n], ended[2 * n - 1], ended[2 * n] = id, id, "s"
+                gone[#gone + 1] = id
             else
-                gone, ended = { id }, { id, "s" }
+                gone = { id }
             end
         elseif kind == "e" and (keyset or call[3]) == call[3] and string.sub(id, 1, #prefix) == prefix then
             local number = tonumber(string.sub(id, #prefix + 1), 16)

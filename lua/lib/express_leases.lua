@@ -20,12 +20,15 @@ for n = 1, #gone do
     topic = teaches == 1 and topic
     if n == 1 then
         stored, left = { text, place_of_charges, topic }, { "o|" .. process .. "|" .. id, "f|" .. domain .. "|" .. id }
-        met, moved = #gone > 1 and { [id] = true }, { [domain] = -1 }
+        met, moved = #gone > 1 and { [id] = true }, (keyset or has_crowd == 1) and { [domain] = -1 }
     elseif met[id] then
         return nil                 -- it ends twice
     else
         stored[3 * n - 2], stored[3 * n - 1], stored[3 * n] = text, place_of_charges, topic
         left[2 * n - 1], left[2 * n] = "o|" .. process .. "|" .. id, "f|" .. domain .. "|" .. id
-        met[id], moved[domain] = true, (moved[domain] or 0) - 1
+        met[id] = true
+        if moved then
+            moved[domain] = (moved[domain] or 0) - 1
+        end
     end
 end

@@ -2,8 +2,10 @@
 
 out[1], out[2] = "meta", struct.pack(META, epoch, predecessor, fence, seq, offset, now, lease_clock, presence, ttl,
     touched, expires, has_crowd, is_calm)
-out[3] = opening[2]
-out[4] = struct.pack("lllllll", presence, pushed_at > 0 and now or 0, 0, lease_clock, due, highest, beaten)
+if keyset or pushed_at > 0 or presence - seen_at >= 100 then       -- as lib/caller has it
+    out[last + 1], last = opening[2], last + 2
+    out[last] = struct.pack("lllllll", presence, pushed_at > 0 and now or 0, 0, lease_clock, due, highest, beaten)
+end
 for r = 1, wanted do
     local level, limits = levels[r], shapes[r]
     if limits and not level[2] then
@@ -27,8 +29,16 @@ if answers then
 end
 redis.call("HSET", KEYS[1], unpack(out, 1, last))
 if gone then
+    local generation, ended = KEYS[5 + floor(now / 60000) % 2], gone[2] and {}
+    if ended then
+        for n = 1, #gone do
+            ended[2 * n - 1], ended[2 * n] = gone[n], "s"
+        end
+        redis.call("HSET", generation, unpack(ended))
+    else
+        redis.call("HSET", generation, gone[1], "s")
+    end
     redis.call("HDEL", KEYS[2], unpack(gone))
-    redis.call("HSET", KEYS[5 + floor(now / 60000) % 2], unpack(ended))
     if is_watched then
         redis.call("ZREM", KEYS[4], unpack(gone))
     end

@@ -1,7 +1,7 @@
 -- lib/express_settles: leases of a step that lib/express takes end, as lib/endings, lib/charge and lib/learning have it.
 
 local results, answers = { false }, nil
-local out, last = { false, false, false, false, false, false, false, false }, 4  -- fields and texts to write; the last
+local out, last = { false, false, false, false, false, false, false, false }, 2  -- fields and texts to write; the last
 do
     local lessons, n = nil, 0
     for i = 1, gone and #calls or 0 do
