@@ -4,7 +4,8 @@ local gone                     -- ids of leases that end
 local stored, left             -- per lease that ends its text, where its charges begin, its topic or false; members of KEYS[3] that go
 local is_watched               -- true where one of them may be in KEYS[4]: it was there at a heartbeat of its process
 local moved                    -- domain -> by how many what is in flight there changes
-local fields, wanted = { false, false, false, false }, 0   -- "domain|lane" of the records that are wanted; how many
+local places, wanted = { false, false, false, false, false, false, false, false, false, false, false, false }, 0
+                               -- per record that is wanted three: its limits, its levels, "domain|lane"; how many in all
 local crowd_size               -- keys of the set where it is a crowd: `keys` are few of them then
 local keyset, keys             -- the hash of the key set, and what it holds: key id, domain, ...
 local list, lists              -- per key the places of its records, 0 for none; lane -> such a list

@@ -10,9 +10,9 @@ while k do
     local room, is_limited = 1, false
     for j = k - 1, k do
         local r = list[j]
-        local limits = shapes[r]
+        local limits = places[r]
         if limits then
-            local level, b = levels[r], 3
+            local level, b = places[r + 1], 3
             if limits ~= asked then
                 --@include lib/express_needs
             end

@@ -33,7 +33,7 @@ do
             local charges, spacing, cost, is_counted = "", 0, -1, false
             for j = best - 1, best do
                 local r = list[j]
-                local limits = shapes[r]
+                local limits = places[r]
                 if limits then
                     --@include lib/express_taking
                 end

@@ -1,6 +1,6 @@
 -- lib/express_index: where a pool has a crowd, the index of a record's buckets moves, as lib/crowd_index has it.
 
-local domain, lane = string.match(fields[r], "^(.*)|([^|]+)$")
+local domain, lane = string.match(places[r + 2], "^(.*)|([^|]+)$")
 local old_level, b = before[r], 3
 left, joined, counted, moved = left or {}, joined or {}, counted or {}, moved or {}
 for s = 2, #limits, 5 do

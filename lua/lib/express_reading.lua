@@ -2,19 +2,22 @@
 
 do
     local texts
-    if wanted == read + 1 then
-        texts = redis.call("HMGET", KEYS[1], "limits|" .. fields[wanted], "buckets|" .. fields[wanted])
+    if wanted == read + 3 then
+        local field = places[wanted]
+        texts = redis.call("HMGET", KEYS[1], "limits|" .. field, "buckets|" .. field)
     else
         local names = { false, false, false, false, false, false, false, false }
-        for r = read + 1, wanted do
-            local n = 2 * (r - read)
-            names[n - 1], names[n] = "limits|" .. fields[r], "buckets|" .. fields[r]
+        local n = 0
+        for r = read + 1, wanted, 3 do
+            local field = places[r + 2]
+            names[n + 1], names[n + 2], n = "limits|" .. field, "buckets|" .. field, n + 2
         end
-        texts = redis.call("HMGET", KEYS[1], unpack(names, 1, 2 * (wanted - read)))
+        texts = redis.call("HMGET", KEYS[1], unpack(names, 1, n))
     end
-    for r = read + 1, wanted do
-        local n = 2 * (r - read)
-        local limits, text = texts[n - 1], texts[n]
+    local n = 0
+    for r = read + 1, wanted, 3 do
+        local limits, text = texts[n + 1], texts[n + 2]
+        n = n + 2
         if limits then
             if limits ~= shape_text then
                 local count = #limits / 8
@@ -38,7 +41,7 @@ do
                 level[b] = refilled < full and refilled or full
                 b = b + 2
             end
-            levels[r], shapes[r] = level, shape
+            places[r], places[r + 1] = shape, level
             if before then
                 before[r] = { struct.unpack(layout, text) }
             end

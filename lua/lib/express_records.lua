@@ -1,9 +1,8 @@
 -- lib/express_records: the buckets of a step that lib/express takes, refilled as lib/bucket has it.
 --
--- Per place the numbers of a record of lib/records: of its levels, {pause_until, at or false where they have changed, then
--- per bucket level and hold, and one more}; of its limits, {concurrency, then per bucket kind, rate, capacity, unit, most}.
+-- Of the levels of a record the numbers of lib/records, {pause_until, at or false where they have changed, then per bucket
+-- level and hold, and one more}; of its limits {concurrency, then per bucket kind, rate, capacity, unit, most}, or false.
 
-local levels, shapes = { false, false, false, false }, { false, false, false, false }  -- shapes: false where there are no limits
 local before = has_crowd == 1 and {}           -- where a pool has a crowd, the levels as they were
 local shape, layout            -- the limits of the last record, and how its levels are packed
 local read, shape_text, is_plain = 0, nil, true        -- records read so far; of the last limits the text, and whether none is of a day

@@ -6,8 +6,8 @@ if keyset or pushed_at > 0 or presence - seen_at >= 100 then       -- as lib/cal
     out[last + 1], last = opening[2], last + 2
     out[last] = struct.pack("lllllll", presence, pushed_at > 0 and now or 0, 0, lease_clock, due, highest, beaten)
 end
-for r = 1, wanted do
-    local level, limits = levels[r], shapes[r]
+for r = 1, wanted, 3 do
+    local limits, level = places[r], places[r + 1]
     if limits and not level[2] then
         if before then
             --@include lib/express_index
@@ -16,7 +16,7 @@ for r = 1, wanted do
             shape, layout = limits, string.sub(LONGS, 1, (#limits - 1) / 5 * 2 + 2)
         end
         level[2] = now
-        out[last + 1], out[last + 2], last = "buckets|" .. fields[r], struct.pack(layout, unpack(level)), last + 2
+        out[last + 1], out[last + 2], last = "buckets|" .. places[r + 2], struct.pack(layout, unpack(level)), last + 2
     end
 end
 if answers then

@@ -16,7 +16,7 @@ do
                 place = after
                 if field ~= "" then
                     --@include lib/express_wanted
-                    level, limits = levels[place], shapes[place]
+                    limits, level = places[place], places[place + 1]
                 end
                 local s, b, name = 2, 3, kind % 100
                 while limits and limits[s] and limits[s] % 100 ~= name do

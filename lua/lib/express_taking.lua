@@ -1,6 +1,6 @@
 -- lib/express_taking: what a ticket needs is taken from a record, as lib/taking has it, and told as text.
 
-local level, field, b = levels[r], fields[r], 3
+local level, field, b = places[r + 1], places[r + 2], 3
 if limits ~= asked then
     --@include lib/express_needs
 end

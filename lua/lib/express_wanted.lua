@@ -1,9 +1,10 @@
 -- lib/express_wanted: the place of a record, `field`, among those that lib/express reads.
 
 local place = 1
-while fields[place] ~= field and place <= wanted do
-    place = place + 1
+while places[place + 2] ~= field and place <= wanted do
+    place = place + 3
 end
 if place > wanted then
-    fields[place], wanted = field, place
+    wanted = place + 2
+    places[wanted] = field
 end
