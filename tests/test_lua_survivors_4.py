@@ -22,7 +22,12 @@ def fields(rig: Rig) -> dict[str, str]:
 def keyset_of(limits: PoolLimits) -> list[object]:
     """What stands for the key set of a process that registered first."""
     rig = mini_rig(limits, "A")
-    return list(json.loads(fields(rig)[f"keyset|{keyset_hash(limits)}"]))
+    text = fields(rig)[f"keyset|{keyset_hash(limits)}"]
+    if text.startswith("["):
+        return list(json.loads(text))
+    count, *texts = text[:1], *text[1:].split("\0")[:-1]
+    assert len(texts) == ord(count)
+    return [*texts]
 
 
 def sharing(count: int, *pairs: tuple[str, tuple[str, ...]]) -> PoolLimits:

@@ -12,7 +12,7 @@ do
             if kind == "output" then
                 answers[name] = text and numbers_in(text) or { 0, 0 }
             elseif text then
-                keysets[name] = cjson.decode(text)
+                keysets[name] = keys_in(text)
             else
                 return false
             end

@@ -1,11 +1,23 @@
 -- lib/keys: API keys, the domains that they draw from, and the records of those.
 
 local keysets = {}             -- hash -> {key id, "domain|domain", ...} in order, or false
-local keys_of, is_of_tenant, domains_in, fields_of, records_of
+local keys_in, keys_of, is_of_tenant, domains_in, fields_of, records_of
 do
+    -- The entry of `keysets` that a text means (lib/records).
+    function keys_in(text)
+        local count = string.byte(text)
+        if count == 91 then            -- "[": JSON
+            return cjson.decode(text)
+        end
+        local keys = { struct.unpack(string.rep("s", count), text, 2) }
+        keys[count + 1] = nil
+        return keys
+    end
+
     function keys_of(keyset)
         if keysets[keyset] == nil then
-            keysets[keyset] = read_json(redis.call("HGET", KEYS[1], "keyset|" .. keyset), false)
+            local text = redis.call("HGET", KEYS[1], "keyset|" .. keyset)
+            keysets[keyset] = text and keys_in(text)
         end
         return keysets[keyset]
     end

@@ -54,9 +54,10 @@ local function write_keyset(hash, keys)
     local entries, domains = {}, {}
     for i, key in ipairs(keys) do
         domains[i] = domains_of(key)
-        entries[i] = string.format('"%s","%s"', key, domains[i])
+        entries[2 * i - 1], entries[2 * i] = key, domains[i]
     end
-    local text = #keys > FEW and write_crowd(hash, keys, domains) or "[" .. table.concat(entries, ",") .. "]"
+    local text = #keys > FEW and (write_crowd(hash, keys, domains) or cjson.encode(entries))
+        or string.char(#entries) .. struct.pack(string.rep("s", #entries), unpack(entries))
     redis.call("HSET", KEYS[1], "keyset|" .. hash, text)
     keysets[hash] = nil
 end

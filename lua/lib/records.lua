@@ -13,7 +13,8 @@
 --   process|<id>           <presence seen, first unread push, state: 0 live, 1 parked, 2 must register, last
 --                           call by the lease clock, due (lib/expiry), highest ticket number, last report of leases by
 --                           the lease clock: none that was granted later is in KEYS[4]>
---   keyset|<hash>          [key id, "domain|domain", ...]: the keys of a set, in their order
+--   keyset|<hash>          the keys of a set, in their order, key id, "domain|domain", ...: of few how many texts these
+--                          are, a byte, and the texts as `struct` packs them; of more JSON: lib/keysets
 --   limits|<domain|lane>   <concurrency, then per bucket: kind, rate, capacity, unit, most>
 --   buckets|<domain|lane>  <pause_until, at, then per bucket: level, held>
 -- A kind is the resource's code, + 10 where the period is a day, + 100 * rule (lib/charge), + 1000 where
