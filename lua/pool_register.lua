@@ -44,11 +44,8 @@
 if string.format("%d", 2 ^ 40) ~= "1099511627776" then
     error("pool_register: this server's Lua cannot print 64-bit integers; use a 64-bit server")
 end
-do
-    --@include lib/layouts
-    if opened[1] and not pcall(struct.unpack, META, opened[1]) then
-        error("pool_register: an earlier version of llm_fleet has written this pool; delete its keys, or set another namespace")
-    end
+if opened[1] and struct.unpack("l", opened[1]) >= 2 ^ 53 then      -- text, where the fence is now
+    error("pool_register: an earlier version of llm_fleet has written this pool; delete its keys, or set another namespace")
 end
 local offer = cjson.decode(ARGV[4])
 local exists = open_pool(ARGV[1])

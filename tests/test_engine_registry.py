@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -255,10 +256,13 @@ def test_a_pool_that_slept_for_an_hour_goes_on_at_once() -> None:
     assert rig.snapshot()["domains"]["d0"]["in_flight"] == 0
 
 
-def test_pool_of_an_earlier_version_is_refused_by_name() -> None:
-    """What was stored before records were packed is not read: the error says what to do."""
+@pytest.mark.parametrize("meta", [
+    b'["e","",0,0,0,0,0,0,15000,0,0,0]',
+    b"6f1d0c2b9a88\0\0" + struct.pack("<11q", 7, 7, 0, 1, 1, 1, 15_000, 1, 1, 0, 1),
+], ids=["JSON", "epoch first"])  # fmt: skip
+def test_pool_of_an_earlier_version_is_refused_by_name(meta: bytes) -> None:
+    """What an earlier version has stored is not read: the error says what to do."""
     rig = fake_rig(pool_of(keys=1))
-    meta = '["e","",0,0,0,0,0,0,15000,0,0,0]'
     rig.timed(lambda: rig.client.hset(rig.keys.all()[0], "meta", meta))
     with pytest.raises(redis.ResponseError, match="earlier version .* namespace"):
         rig.register("B", rig.members["A"].limits)

@@ -31,8 +31,8 @@ local function save_records()
         fields[at + 1], fields[at + 2], at = "queues", pool.stored_queues, at + 2
     end
     fields[at + 1] = "meta"
-    fields[at + 2] = struct.pack(META, pool.epoch, pool.predecessor, pool.fence, pool.seq, pool.offset, pool.seen,
-        pool.lease, pool.presence, pool.ttl, pool.touched, pool.expires, pool.has_crowd, calmness())
+    fields[at + 2] = struct.pack(META, pool.fence, pool.seq, pool.seen, pool.lease, pool.presence, pool.offset, pool.ttl,
+        pool.touched, pool.expires, pool.has_crowd, calmness(), pool.epoch, pool.predecessor)
     if pool.outages_changed then
         fields[#fields + 1] = "outages"
         fields[#fields + 1] = outages_text(pool.outages)

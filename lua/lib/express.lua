@@ -15,15 +15,16 @@ do
         if not (opened[1] and opened[2] and calls[1]) then
             return nil
         end
-        local epoch, predecessor, fence, seq, offset, seen, lease_clock, presence, ttl, touched, expires, has_crowd, is_calm =
-            struct.unpack(META, opened[1])
+        local fence, seq, seen, lease_clock, presence, offset, ttl, touched, expires, has_crowd, is_calm, epoch =
+            struct.unpack("llllllllllls", opened[1])   -- of META all but the last
         local seen_at, pushed_at, state, _, due, highest, beaten = struct.unpack("lllllll", opened[2])
         if is_calm == 0 or epoch ~= ARGV[2] or tonumber(ARGV[4]) > fence or state ~= 0 then
             return nil
         end
+        local kept = string.sub(opened[1], 41)                 -- what few steps change in it
         local now, floor = server_ms + offset, math.floor      -- as lib/clock has it
         if now < seen then
-            offset, now = offset + seen - now, seen
+            kept, now = struct.pack("l", offset + seen - now) .. string.sub(kept, 9), seen
         end
         local passed, stride = now - seen, floor(ttl / 3)
         lease_clock, presence = lease_clock + (passed < stride and passed or stride), presence + passed

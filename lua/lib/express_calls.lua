@@ -20,7 +20,7 @@ do
             else
                 gone = { id }
             end
-        elseif kind == "e" and (keyset or call[3]) == call[3] and string.sub(id, 1, #prefix) == prefix then
+        elseif kind == "e" and (keyset or call[3]) == call[3] and string.find(id, prefix, 1, true) == 1 then
             local number = tonumber(string.sub(id, #prefix + 1), 16)
             if not number or number <= highest or number >= 2 ^ 50 then
                 return nil         -- not new for certain

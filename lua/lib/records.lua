@@ -2,10 +2,10 @@
 --
 -- Fields of KEYS[1]; in brackets JSON, in <> packed by `struct`, each number as 8 bytes: that is read in a quarter of
 -- the time.
---   meta                   <epoch, predecessor, fence, seq, offset, seen, lease, presence, ttl_ms, touched,
---                           expires, 1 where a key set is a crowd, 1 where it is calm>: no lease expires
---                           before `expires`, by the lease clock; a calm pool has no queues, outages,
---                           parked processes and limits of tenants: a step need not read these
+--   meta                   <fence, seq, seen, lease, presence: what each step changes; offset, ttl_ms, touched,
+--                           expires, 1 where a key set is a crowd, 1 where it is calm, epoch, predecessor>: no
+--                           lease expires before `expires`, by the lease clock; a calm pool has no queues,
+--                           outages, parked processes and limits of tenants: a step need not read these
 --   queues                 {queue: lib/queues} of the queues that wait
 --   order                  tenants and the aging time: lib/tenants
 --   outages                {key id: [until (0 = for ever), reason]}
@@ -43,8 +43,9 @@ do
         if not opened[1] then
             return false
         end
-        pool.epoch, pool.predecessor, pool.fence, pool.seq, pool.offset, pool.seen, pool.lease, pool.presence, pool.ttl,
-            pool.touched, pool.expires, pool.has_crowd = struct.unpack(META, opened[1])
+        local _
+        pool.fence, pool.seq, pool.seen, pool.lease, pool.presence, pool.offset, pool.ttl, pool.touched, pool.expires,
+            pool.has_crowd, _, pool.epoch, pool.predecessor = struct.unpack(META, opened[1])
         pool.seen_before = pool.seen
         pool.now = advance(pool, pool.time, pool.ttl)
         if pool.now - pool.seen_before > pool.state_ttl then
