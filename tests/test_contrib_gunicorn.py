@@ -107,9 +107,9 @@ def test_probes_tell_a_redis_that_is_away(serve, own_server, application):
     with serve("http://127.0.0.1:9", server.url, application) as site:
         assert eventually(lambda: site.get("/health/ready")[0] == 200)
         server.kill()
-        assert eventually(lambda: site.get("/health/ready")[0] == 503, within_s=10)
-        assert eventually(lambda: not json.loads(site.get("/health/live")[1])["ready"], within_s=10)
-        assert eventually(lambda: f"127.0.0.1:{server.port}" in site.get("/health/live")[1], within_s=10)
+        assert eventually(lambda: site.get("/health/ready")[0] == 503)
+        assert eventually(lambda: not json.loads(site.get("/health/live")[1])["ready"])
+        assert eventually(lambda: f"127.0.0.1:{server.port}" in site.get("/health/live")[1])
         assert site.get("/health/live")[0] == 200
         server.restart()
-        assert eventually(lambda: site.get("/health/ready")[0] == 200, within_s=10)
+        assert eventually(lambda: site.get("/health/ready")[0] == 200)
