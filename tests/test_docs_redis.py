@@ -90,12 +90,13 @@ async def test_several_busy_providers_have_five_at_most(redis_url, namespace, si
 
 
 def used_memory(url: str) -> int:
+    """Of all keys: what the server takes beside them, as buffers of connections, comes and goes."""
     with redis.Redis.from_url(url) as client:
-        return int(client.info("memory")["used_memory"])
+        return sum(int(client.memory_usage(key, samples=0) or 0) for key in client.scan_iter(count=1000))
 
 
 async def test_tickets_take_the_memory_that_is_told(own_server, namespace):
-    """Below 1 kB for a call that waits or is in flight, 0.2 kB for one that has ended; with three limits."""
+    """Below 0.4 kB for a call that waits or is in flight, 0.1 kB for one that has ended; with three limits and slots."""
     count, url, sizes = 500, own_server().url, []
     tokens = [Bucket(name, 10**7, rule="at_start_adjust") for name in ("input_tokens", "output_tokens")]
     async with fleet(url, namespace, limits(requests(60_000), *tokens, slots=count)) as member:
@@ -118,4 +119,4 @@ async def test_tickets_take_the_memory_that_is_told(own_server, namespace):
         sizes.append(used_memory(url))
     in_flight, queued, _ = ((after - before) / count for before, after in pairwise(sizes))
     ended = (sizes[3] - sizes[0]) / count / 2
-    assert (in_flight < 1000, queued < 1000, ended < 200) == (True, True, True), (in_flight, queued, ended)
+    assert max(in_flight, queued) < 400 and ended < 100, (in_flight, queued, ended)
