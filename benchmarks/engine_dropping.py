@@ -1,13 +1,14 @@
-"""The longest step while what a dead process had queued is dropped."""
+"""The longest step while what a dead process had queued is dropped, of one tenant and of many."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import redis
 
-from .engine_crew import calibration
+from .engine_crew import Calibration, calibration
 from .engine_report import Figure, Section, scaled
 from .engine_rig import PROCESS, ScriptPool, empty, per_step_us, pool_limits
 
@@ -41,10 +42,10 @@ def longest_us(deaths: Iterable[Sequence[Step]]) -> float:
 class Death:
     """A pool in which a process with so many queued tickets is gone, and another one lives."""
 
-    def __init__(self, client: redis.Redis, name: str, count: int) -> None:
+    def __init__(self, client: redis.Redis, name: str, count: int, tenants: int = 1) -> None:
         self._pool = ScriptPool(client, pool_limits(slots=1, name=name), PROCESS, "dead")
         self._pool.step(self._pool.enqueues(4))
-        self._pool.queue_up(count, "dead")
+        self._pool.queue_up(count, "dead", tenants=tenants)
         self._beaten = time.monotonic()
         self.waiting, self.steps = count, list[Step]()
 
@@ -70,23 +71,34 @@ def drop_all(deaths: Sequence[Death], read: Callable[[], None]) -> None:
         time.sleep(pause_ms / 1000)
 
 
-def measure_dropping(url: str, client: redis.Redis, *, is_quick: bool) -> Section:
-    """Processes with many queued tickets each are gone: the longest step while their tickets are dropped."""
-    count, number = (2_000, 1) if is_quick else (50_000, DEATHS)
-    empty(client)
-    deaths = [Death(client, f"p{i}", count) for i in range(number)]
-    with calibration(url, client) as now:
-        began = time.monotonic()
-        drop_all(deaths, now.read)
-        seconds = round(time.monotonic() - began, 1)
+Found = tuple[list[Figure], dict[str, float]]
+
+
+def measure_deaths(deaths: Sequence[Death], what: str, now: Calibration) -> Found:
+    """Processes that died alike: the longest step while what they had queued is dropped."""
+    began = time.monotonic()
+    drop_all(deaths, now.read)
+    seconds = round(time.monotonic() - began, 1)
     worst, steps = round(longest_us(death.steps for death in deaths) / 1000, 2), len(deaths[0].steps)
-    name = f"longest step while {count:,} tickets of a dead process go"
-    return Section(
-        [
-            *scaled([Figure(name, worst, "ms", ("≤", 5))], now.scale),
-            Figure("steps in which they go", steps),
-            Figure("seconds from the death to the last of them", seconds, "s"),
-        ],
-        {"dropping": {"steps": steps, "worst_ms": worst, "seconds": seconds}},
-        now.scale,
-    )
+    figures = [
+        Figure(f"longest step while {what} go", worst, "ms", ("≤", 5)),
+        Figure(f"steps in which {what} go", steps),
+        Figure(f"seconds from the death to the last of {what}", seconds, "s"),
+    ]
+    return figures, {"steps": steps, "worst_ms": worst, "seconds": seconds}
+
+
+def measure_dropping(url: str, client: redis.Redis, *, is_quick: bool) -> Section:
+    """Processes with many queued tickets each are gone: the longest step while these are dropped."""
+    count, tenants, number = (2_000, 100, 1) if is_quick else (50_000, 500, DEATHS)
+    figures, data = list[Figure](), dict[str, Any]()
+    with calibration(url, client) as now:
+        for name, of, whose in (
+            ("dropping", 1, ""),
+            ("dropping_tenants", tenants, f" of {tenants} tenants"),
+        ):
+            empty(client)
+            deaths = [Death(client, f"p{i}", count, of) for i in range(number)]
+            found, data[name] = measure_deaths(deaths, f"{count:,} tickets{whose} of a dead process", now)
+            figures += found
+    return Section(scaled(figures, now.scale), data, now.scale)

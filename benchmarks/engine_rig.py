@@ -115,19 +115,21 @@ class ScriptPool:
         to = self.client if client is None else client
         return to.evalsha(load_script(name).sha, len(keys), *keys, *arguments)
 
-    def enqueues(self, count: int, process: str = PROCESS, *, tenants: int = 1) -> list[Wire]:
-        """So many enqueues under new ids."""
-        return [self._enqueue(f"{process}-{next(self._numbers):x}", i % tenants) for i in range(count)]
+    def enqueues(self, count: int, process: str = PROCESS, *, tenants: int = 1, first: int = 0) -> list[Wire]:
+        """So many enqueues under new ids, of tenants in turn; `first`: so many turns were before."""
+        numbers = range(first, first + count)
+        return [self._enqueue(f"{process}-{next(self._numbers):x}", i % tenants) for i in numbers]
 
     def _enqueue(self, ticket: str, tenant: int) -> Wire:
         need = Need("*", 100, 4096, tenant=f"tenant-{tenant}" if tenant else "default")
         waiter = Waiter(Lease(cast(Any, None), ticket, need, cast(Any, None)), cast(Any, None), 600.0)
         return Enqueue(waiter, self._keyset, "", 10**7).wire(0.0)
 
-    def queue_up(self, count: int, process: str = PROCESS) -> None:
+    def queue_up(self, count: int, process: str = PROCESS, *, tenants: int = 1) -> None:
         """Enqueue so many tickets that have to wait."""
         for first in range(0, count, MOST_OPERATIONS):
-            results = self.step(self.enqueues(min(MOST_OPERATIONS, count - first), process), process).results
+            most = min(MOST_OPERATIONS, count - first)
+            results = self.step(self.enqueues(most, process, tenants=tenants, first=first), process).results
             assert {result[0] for result in results} == {"q"}, results[0]
 
     def live(self, batch: int, rounds: int, *, rides: bool = True) -> int:
