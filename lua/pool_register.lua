@@ -33,7 +33,6 @@
 --@include lib/leases
 --@include lib/flows
 --@include lib/lines
---@include lib/parking
 --@include lib/choice
 --@include lib/keysets
 --@include lib/lanes
@@ -75,9 +74,6 @@ if seen.moved or (seen.applied and pool.has_crowd == 1) then
 end
 if seen.applied or not keys_of(offer.keyset) then
     write_keyset(offer.keyset, offer.keyset_keys)
-end
-if processes[pool.caller] and processes[pool.caller][3] > 0 then
-    unpark(pool.caller)
 end
 enlist(offer)
 if is_survivor then

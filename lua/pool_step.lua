@@ -59,18 +59,15 @@ if #lessons > 0 then
     learn()
 end
 
-if #later > 0 or pool.is_leaving or next(pool.queues) then
+local is_calm = not next(pool.queues) and #pool.parked == 0
+if #later > 0 or pool.is_leaving or not is_calm then
     --@include lib/asking
-    local is_calm = not next(pool.queues) and #pool.parked == 0
     if is_calm then
         later = grant_at_once(later)
     end
     if #later > 0 or pool.is_leaving or not is_calm then
         --@include lib/waiting
         correct_tags()
-        if pool.was_parked then
-            unpark(pool.caller)
-        end
         if #pool.parked > 0 or pool.is_beating or pool.is_leaving then
             --@include lib/absence
             drop_absent()

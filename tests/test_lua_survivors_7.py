@@ -249,9 +249,11 @@ def test_process_that_calls_again_takes_only_itself_out_of_the_parked() -> None:
         rig.register("B", limits)
     states = {name: process["state"] for name, process in rig.snapshot()["processes"].items()}
     assert states["B"] == 0 < states["C"]
+    rig.taken("B")
     assert json.loads(rig.client.hget(rig.keys.all()[0], "parked")) == ["C"]
     if rig.step("C") is None:
         rig.register("C", limits)
+    rig.taken("C")
     assert rig.client.hget(rig.keys.all()[0], "parked") == "[]"
 
 

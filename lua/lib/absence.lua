@@ -2,15 +2,21 @@
 
 local drop_absent
 do
+    --@include lib/dropping
+
     local LOOKED_AT = 64           -- heads of lines whose processes are looked at in one heartbeat
 
     local function forget(id)
         processes[id] = false
         dropped[#dropped + 1] = "process|" .. id
         dropped[#dropped + 1] = "info|" .. id
+        for i = #pool.parked, 1, -1 do
+            if pool.parked[i] == id then
+                table.remove(pool.parked, i)
+                pool.parked_changed = true
+            end
+        end
     end
-
-    --@include lib/dropping
 
     -- Parks who is silent though its tickets are not first: each process heads a line in its flows. Of many
     -- lines some are looked at, and others the next time.
@@ -24,7 +30,7 @@ do
             end
             for _, member in ipairs(range(prefix, LOOKED_AT, skipped)) do
                 local id = string.match(member, "|%d+|([^|]+)|[^|]+$")
-                if not seen[id] and is_silent(id) then
+                if not seen[id] and is_silent(id) and not is_parked(id) then
                     park(id)
                 end
                 seen[id] = true
@@ -33,32 +39,28 @@ do
     end
 
     -- Drops a part of what an absent process has queued; it is forgotten when nothing is left.
-    local function drop_parked(i, id)
+    local function drop_parked(id)
         local process = process_of(id) or { 0, 0, 1, 0, 0, 0, pool.lease }
         process[3], process.dirty, processes[id] = 2, true, process
         if drop_line(id) then
-            table.remove(pool.parked, i)
             forget(id)
         end
-        pool.parked_changed = true
         pool.is_dropping = #pool.parked > 0
     end
 
     -- The caller goes, like one that is absent for too long.
     local function go_away()
-        leave_order(pool.caller)
         if drop_line(pool.caller) then
             forget(pool.caller)
             return
         end
         local process = processes[pool.caller]
         process[1], process[3] = pool.presence - ABSENT_MS - 1, 2
-        table.insert(pool.parked, pool.caller)
-        table.sort(pool.parked)
-        pool.parked_changed = true
+        list_parked(pool.caller)
     end
 
-    -- The caller goes, or the first of the parked that is absent for too long.
+    -- The caller goes, or the first of the parked that is absent for too long. First those that are back get their
+    -- lines back.
     function drop_absent()
         if pool.is_beating then
             park_silent()
@@ -66,10 +68,11 @@ do
         if pool.is_leaving then
             go_away()
         end
-        for i, id in ipairs(pool.parked) do
+        bring_back()
+        for _, id in ipairs(pool.parked) do
             local process = process_of(id)
             if not process or pool.presence - process[1] > ABSENT_MS then
-                drop_parked(i, id)
+                drop_parked(id)
                 return
             end
         end

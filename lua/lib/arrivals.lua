@@ -6,7 +6,10 @@ do
     local function line_up(ticket)
         local queue = queue_of(ticket.queue)
         local flow = flow_of(queue, ticket.band, ticket.tenant)
-        table.insert(flow.fresh, ticket)
+        local is_behind = pool.is_half_back and redis.call("ZSCORE", KEYS[3], aside(pool.caller, flow.key))
+        if not is_behind then                          -- others of its line wait to come back before it
+            table.insert(flow.fresh, ticket)
+        end
         queue.asked = queue.asked or {}
         table.insert(queue.asked, ticket)
         pool.is_asked = true

@@ -69,7 +69,6 @@ do
             or not take_texts() then
             return false
         end
-        pool.was_parked = process[3] == 1
         process.dirty = not is_known_to_live(process)
         process[1], process[2] = pool.presence, process[2] > 0 and pool.now or 0
         process[3], process[4] = 0, pool.lease

@@ -10,8 +10,10 @@ do
             ahead = ahead + flow.queue[AT.WAITING + band]
         end
         for _, member in ipairs(range("h|" .. flow.key, 256)) do
-            local line = "w|" .. string.match(member, "|%d+|([^|]+)|[^|]+$") .. "|" .. flow.key .. "|"
-            ahead = ahead + redis.call("ZLEXCOUNT", KEYS[3], "[" .. line, "(" .. line .. string.format("%016d", ticket.order))
+            local process = string.match(member, "|%d+|([^|]+)|[^|]+$")
+            local line = "w|" .. process .. "|" .. flow.key .. "|"
+            ahead = ahead + (is_parked(process) and 0
+                or redis.call("ZLEXCOUNT", KEYS[3], "[" .. line, "(" .. line .. string.format("%016d", ticket.order)))
         end
         return ahead
     end

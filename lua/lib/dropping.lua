@@ -3,7 +3,7 @@
 
 local drop_line
 do
-    local DROPPED_PER_CALL, LINES_PER_CALL = 100, 50
+    local DROPPED_PER_CALL = 100
     local ORDER_WIDTH = 16         -- digits of an order: lib/lines
 
     -- What members of lines tell: the ids of the tickets, and which of them wait in which flow: {{key, first, last}...}.
@@ -11,7 +11,7 @@ do
     local function lines_in(members)
         local ids, found, line = {}, {}, nil
         for i = 1, #members do
-            if #found == LINES_PER_CALL and string.find(members[i], line, 1, true) ~= 1 then
+            if #found == pool.moves and string.find(members[i], line, 1, true) ~= 1 then
                 for last = #members, i, -1 do
                     members[last] = nil
                 end
@@ -42,15 +42,36 @@ do
         count_ticket(flow, { process = process, input = 0, output = 0, predicted = 0 }, 1 - count)
     end
 
+    -- Takes these tickets out of their lines; what is left of the last of these lines is set aside.
+    local function clear_lines(process, members, found)
+        for i = 1, #found do
+            members[#members + 1] = heading(members[found[i][2]])
+            members[#members + 1] = aside(process, found[i][1])
+        end
+        send("ZREM", KEYS[3], members)
+        local last = found[#found] and found[#found][1]
+        if last and head_of_line(process, last) then
+            redis.call("ZADD", KEYS[3], "0", aside(process, last))
+        end
+    end
+
     -- Drops a bounded number of the tickets that a process has queued; true when none is left.
     function drop_line(process)
+        if pool.moves == 0 then
+            return false
+        end
         local members = range("w|" .. process, DROPPED_PER_CALL)
         local count, ids, found = #members, lines_in(members)
-        local texts = read_fields(KEYS[2], ids)
+        local texts, is_last = read_fields(KEYS[2], ids), count < DROPPED_PER_CALL and #members == count
+        clear_lines(process, members, found)
+        pool.moves = pool.moves - #found
         for _, line in ipairs(found) do
             local flow = flow_keyed(line[1])
             if flow then
                 count_off(flow, process, texts, line[2], line[3])
+                if flow.order > 0 and flow.process == process then
+                    look(flow)
+                end
             end
         end
         for i = 1, #ids do
@@ -60,8 +81,7 @@ do
             ended[#ended + 1] = ids[i]
             ended[#ended + 1] = "c"
         end
-        send("ZREM", KEYS[3], members)
         send("HDEL", KEYS[2], ids)
-        return count < DROPPED_PER_CALL and #members == count
+        return is_last
     end
 end

@@ -25,12 +25,24 @@ local function warm_up(flow, ticket)
     touched[ticket.id] = not ticket.is_fresh or touched[ticket.id]
 end
 
+-- True when no grant may go to the process at the head of a flow. One that is found to be silent is parked; one that
+-- leaves is gone, but for what it asks in this call.
+local function is_away(flow)
+    local id = flow.process
+    if id == pool.caller then
+        return is_parked(id) and not (flow.ticket and flow.ticket.is_fresh)
+    elseif is_silent(id) and not is_parked(id) then
+        park(id)
+    end
+    return is_parked(id)
+end
+
 -- Looks at the head of a flow, and does what can be done with it at once. Nil when that changed something,
 -- else the verdict by which it may go or is blocked.
 function examine(flow)
     pool.bound = pool.bound - 1
-    if flow.process ~= pool.caller and is_silent(flow.process) then
-        park(flow.process)
+    if is_away(flow) then
+        set_aside(flow)
         return nil
     end
     flow.ticket = flow.ticket or find_ticket(flow.id)

@@ -6,11 +6,12 @@ do
     local LINES = 1000             -- most that are looked at
     local EXACTLY = 2000           -- tickets of which each one counts: more are summed in proportion
 
-    -- The processes with visible lines in a flow.
+    -- The processes with visible lines in a flow, but for those that are silent: their lines are on their way out.
     local function processes_in(flow)
         local found = {}
         for _, member in ipairs(range("h|" .. flow.key, LINES)) do
-            found[string.match(member, "|%d+|([^|]+)|[^|]+$")] = true
+            local id = string.match(member, "|%d+|([^|]+)|[^|]+$")
+            found[id] = not is_parked(id) or nil
         end
         return found
     end

@@ -1,14 +1,20 @@
 -- lib/lines: who waits, in order of arrival.
 --
 -- In a flow (lib/flows) each process has a line, a FIFO of its own; only the heads of lines stand in the
--- order of the flow, so that a process which went silent is taken out in few moves, however much it queued.
--- Members of KEYS[3]: w|process|flow|order|id waits, h|flow|order|process|id heads a line.
+-- order of the flow, so that the line of a process which went silent is set aside in one move, however long it is.
+-- Members of KEYS[3]: w|process|flow|order|id waits, h|flow|order|process|id heads a line, s|process|flow is a line
+-- that is set aside (lib/parking): each line that is not empty has one of these two.
 
-local head_of_line, lines_of, join_line, leave_line
+local heading, aside, head_of_line, is_parked, join_line, leave_line
 do
     -- The member that puts a ticket that waits into the order, where it is the first of its line.
-    local function heading(member)
+    function heading(member)
         return (string.gsub(member, "^w|([^|]+)|(.*)|(%d+)|([^|]+)$", "h|%2|%3|%1|%4"))
+    end
+
+    -- The member that tells that a line is set aside.
+    function aside(process, key)
+        return "s|" .. process .. "|" .. key
     end
 
     -- The member that puts the first ticket of a line into the order; nil when the line is empty.
@@ -17,17 +23,10 @@ do
         return member and heading(member) or nil
     end
 
-    -- The flows in which a process has a line, by their keys, and the members that head these lines.
-    function lines_of(process)
-        local keys, heads, from, upto = {}, {}, "[w|" .. process .. "|", "(w|" .. process .. "}"
-        while true do
-            local member = redis.call("ZRANGEBYLEX", KEYS[3], from, upto, "LIMIT", 0, 1)[1]
-            if not member then
-                return keys, heads
-            end
-            keys[#keys + 1], heads[#heads + 1] = string.match(member, "^w|[^|]+|(%d+|%d|[^|]*)|"), heading(member)
-            from = "(w|" .. process .. "|" .. keys[#keys] .. "}"
-        end
+    -- True when a process is known as silent: until it calls, its lines are set aside when they are met.
+    function is_parked(id)
+        local process = process_of(id)
+        return process and process[3] > 0
     end
 
     -- Puts new tickets of the caller, in order, at the end of its line.
@@ -47,14 +46,16 @@ do
         flow.has_lines = true
     end
 
-    -- Takes a ticket out of its line; the next of the line becomes its head.
+    -- Takes a ticket out of its line; the next of the line becomes its head, unless the line is set aside.
     function leave_line(ticket, key)
         local waits = string.format("w|%s|%s|%016d|%s", ticket.process, key, ticket.order, ticket.id)
         local heads_it = string.format("h|%s|%016d|%s|%s", key, ticket.order, ticket.process, ticket.id)
         local was_head = redis.call("ZREM", KEYS[3], waits, heads_it) == 2
-        local member = was_head and head_of_line(ticket.process, key)
-        if member then
+        local member = (was_head or #pool.parked > 0) and head_of_line(ticket.process, key)
+        if member and was_head then
             send("ZADD", KEYS[3], { "0", member })
+        elseif not member and #pool.parked > 0 then
+            send("ZREM", KEYS[3], { aside(ticket.process, key) })
         end
     end
 end

@@ -9,7 +9,7 @@
 --   queues                 {queue: lib/queues} of the queues that wait
 --   order                  tenants and the aging time: lib/tenants
 --   outages                {key id: [until (0 = for ever), reason]}
---   parked                 [processes whose lines are out of the order]
+--   parked                 [processes that have lines set aside, or may get them: silent, gone, or on their way back]
 --   process|<id>           <presence seen, first unread push, state: 0 live, 1 parked, 2 must register, last
 --                           call by the lease clock, due (lib/expiry), highest ticket number, last report of leases by
 --                           the lease clock: none that was granted later is in KEYS[4]>

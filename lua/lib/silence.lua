@@ -1,7 +1,7 @@
 -- lib/silence: processes that do not read their mailboxes, or have not been seen (ENGINE.md §4).
 
 local ABSENT_MS = 3000         -- presence this old: what it has queued is dropped
-local is_silent, doubt_about, park
+local is_silent, doubt_about, list_parked, park
 do
     local DOUBT_MS = 50            -- an unread entry this old: the next grant waits for what comes of it
     local SILENT_MS = 250          -- an unread entry this old: no more grants until it calls
@@ -48,14 +48,26 @@ do
         return has_returned
     end
 
-    -- No grants for a process until it calls; one that lost a grant has to register again then.
-    function park(id)
-        leave_order(id)
-        local process = process_of(id) or { pool.presence - ABSENT_MS, 0, 0, 0, 0, 0, pool.lease }
-        process[3], process.dirty = take_back_unread(id, process[4]) and 2 or 1, true
-        processes[id] = process
+    -- Notes that lines of a process may be out of the order.
+    function list_parked(id)
+        for _, known in ipairs(pool.parked) do
+            if known == id then
+                return
+            end
+        end
         pool.parked[#pool.parked + 1] = id
         table.sort(pool.parked)
         pool.parked_changed = true
+    end
+
+    -- No grants for a process until it calls; one that lost a grant has to register again then.
+    function park(id)
+        local process = process_of(id) or { pool.presence - ABSENT_MS, 0, 0, 0, 0, 0, pool.lease }
+        process[3], process.dirty = take_back_unread(id, process[4]) and 2 or 1, true
+        processes[id] = process
+        list_parked(id)
+        for _, queue in pairs(pool.queues) do      -- its lines there are looked for in the next call: lib/parking
+            pool.is_unfinished = pool.is_unfinished or queue[AT.PARKED] > 0
+        end
     end
 end

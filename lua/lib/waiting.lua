@@ -2,8 +2,8 @@
 
 --@include lib/flows
 --@include lib/lines
---@include lib/parking
 --@include lib/silence
+--@include lib/parking
 --@include lib/tags
 --@include lib/bands
 --@include lib/arrivals
