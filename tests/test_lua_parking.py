@@ -60,7 +60,7 @@ def queue_up(rig: Rig, tenants: int, limits: PoolLimits = ONE_SLOT) -> None:
         rig.taken("B", *(asked(i + 1, f"t{i:03}", limits) for i in names))
 
 
-def is_silent(rig: Rig) -> Answer:
+def fall_silent(rig: Rig) -> Answer:
     """B is granted a ticket and does not read of it; A calls after that, and is told that more is to do."""
     rig.advance(1)
     rig.taken("A", settle("A-1"))
@@ -73,6 +73,14 @@ def lines(rig: Rig) -> tuple[set[str], set[str]]:
     members = rig.client.execute_command("ZRANGE", rig.keys.all()[2], 0, -1)
     heads = {member.split("|")[3] for member in members if member.startswith("h|")}
     return heads, {member.split("|")[4] for member in members if member.startswith("s|")}
+
+
+def count_of_flows(rig: Rig) -> int:
+    """How many flows something is known of."""
+    members = rig.client.execute_command("ZRANGE", rig.keys.all()[2], 0, -1)
+    fields = [name for name in rig.client.hgetall(rig.keys.all()[0]) if name.startswith("flow|")]
+    assert len(fields) == len([member for member in members if member[:2] in ("t|", "p|", "e|")])
+    return len(fields)
 
 
 def steps_until_done(rig: Rig, process: str) -> list[int]:
@@ -91,7 +99,7 @@ def test_silent_process_with_many_lines_leaves_the_order_in_parts() -> None:
     rig = mini_rig(ONE_SLOT, "A", "B")
     queue_up(rig, 500)
     rig.client.work()
-    assert is_silent(rig).wakes == [AT_ONCE]
+    assert fall_silent(rig).wakes == [AT_ONCE]
     assert rig.client.work() <= MOST_WORK
     works = steps_until_done(rig, "A")
     assert len(works) == 499 // 25
@@ -103,7 +111,7 @@ def test_process_that_calls_again_comes_back_in_parts() -> None:
     """Each step puts 24 lines back, whoever calls, and in the end all have their places again."""
     rig = mini_rig(ONE_SLOT, "A", "B")
     queue_up(rig, 500)
-    is_silent(rig)
+    fall_silent(rig)
     steps_until_done(rig, "A")
     rig.taken("A", enqueue("A-2", ONE_SLOT))
     rig.client.work()
@@ -180,7 +188,7 @@ def test_process_that_leaves_with_many_lines_goes_in_parts() -> None:
 def test_every_server_parks_brings_back_and_drops_in_parts(rig: Rig) -> None:
     """Also where time and scripts are real: 60 lines go and come back, and go with their process."""
     queue_up(rig, 60)
-    assert is_silent(rig).wakes == [AT_ONCE]
+    assert fall_silent(rig).wakes == [AT_ONCE]
     assert len(lines(rig)[1]) == 25
     while rig.taken("A").wakes[:1] == [AT_ONCE]:
         pass
@@ -203,13 +211,14 @@ def test_line_that_is_set_aside_and_withdrawn_leaves_nothing() -> None:
     rig = mini_rig(ONE_SLOT, "A", "B")
     queue_up(rig, 60)
     rig.taken("B", asked(61, "t059"))
-    is_silent(rig)
+    fall_silent(rig)
     steps_until_done(rig, "A")
     rig.register("B", ONE_SLOT)
-    rig.taken("B", *(cancel(f"B-{i:x}") for i in range(1, 61)))
-    assert lines(rig) == (set(), {"t059"})
-    rig.taken("B", cancel("B-3d"))
+    said = rig.taken("B", *(cancel(f"B-{i:x}") for i in range(1, 62)))
+    assert said.wakes == [AT_ONCE]
     assert lines(rig) == (set(), set())
+    assert rig.client.hget(rig.keys.all()[0], "parked") == '["B"]'
+    assert rig.taken("A").wakes == []
     assert rig.client.hget(rig.keys.all()[0], "parked") == "[]"
     assert rig.client.hget(rig.keys.all()[0], "queues") == "{}"
 
@@ -245,7 +254,7 @@ def test_process_that_falls_silent_again_on_its_way_back_is_parked_again() -> No
     """A part of its lines is back; they are set aside again, and each of its tickets still goes."""
     rig = mini_rig(ONE_SLOT, "A", "B")
     queue_up(rig, 60)
-    is_silent(rig)
+    fall_silent(rig)
     steps_until_done(rig, "A")
     rig.register("B", ONE_SLOT)
     rig.advance(1)
@@ -261,3 +270,21 @@ def test_process_that_falls_silent_again_on_its_way_back_is_parked_again() -> No
         told = rig.taken("B", *(settle(name) for name in order[-1:]))
         order += [grant[0] for grant in (*told.grants, *rig.mailbox("B").grants)]
     assert sorted(order, key=lambda name: int(name[2:], 16)) == [f"B-{i:x}" for i in range(3, 61)]
+
+
+def test_queue_with_many_empty_flows_closes_in_parts() -> None:
+    """Of 400 tenants that had had their turn 250 are forgotten in the step in which the last ticket goes, the others then."""
+    limits = pool_of(Bucket("requests", 10**6, jitter_ms=0), slots=400)
+    rig = mini_rig(limits, "A", "B")
+    parts = [range(first, first + 100) for first in (0, 100, 200, 300)]
+    for part in parts:
+        rig.taken("A", *(enqueue(f"A-{i}", limits) for i in part))
+    for turn in (0, 400):
+        for part in parts:
+            rig.taken("B", *(asked(turn + i + 1, f"t{i}", limits) for i in part))
+    for part in parts:
+        rig.taken("A", *(settle(f"A-{i}") for i in part))
+    answers = [rig.taken("B", *(cancel(f"B-{401 + i:x}") for i in part)) for part in parts]
+    assert [answer.wakes for answer in answers] == [[], [], [], [AT_ONCE]]
+    assert [count_of_flows(rig), rig.taken("A").wakes, count_of_flows(rig)] == [150, [], 0]
+    assert rig.client.hget(rig.keys.all()[0], "queues") == "{}"

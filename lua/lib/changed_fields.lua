@@ -11,9 +11,7 @@ end
 local function encode_queues()
     local out = {}
     for name, q in pairs(pool.queues) do
-        if waiting_in(q) > 0 then
-            out[#out + 1] = string.format('"%s":[%d,"%s","%s",%d,%d,%d,%d,%d,%d,%d,%d,%d]', name, unpack(q, 1, 12))
-        end
+        out[#out + 1] = string.format('"%s":[%d,"%s","%s",%d,%d,%d,%d,%d,%d,%d,%d,%d]', name, unpack(q, 1, 12))
     end
     return "{" .. table.concat(out, ",") .. "}"
 end

@@ -48,26 +48,7 @@ do
         end
     end
 
-    -- A queue in which nothing waits is no more, and neither is what was known of its flows.
-    local function close_queue(queue)
-        for _, flow in pairs(flows) do
-            if flow.queue == queue then
-                flow.is_changed, flow.tag, flow.order, flow.waiting = true, 0, 0, 0
-            end
-        end
-        if not queue.is_new then
-            forget_empty(queue, range("e|" .. queue[AT.NUMBER], -1), NEVER)
-        end
-        pool.queues[queue.name], pool.queues_changed = nil, true
-    end
-
-    function close_queues()
-        for _, name in ipairs(queue_names()) do
-            if waiting_in(pool.queues[name]) == 0 then
-                close_queue(queue_of(name))
-            end
-        end
-    end
+    --@include lib/closing
 
     local function place_lines()
         for name, line in pairs(lines) do
