@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from llm_fleet.engine.values import Bucket, LaneLimits, PoolLimits, TenantLimits
-from tests.parking_stories import Story, nothing_left
+from llm_fleet.engine.values import Bucket, PoolLimits
 from tests.pool_rig import (
     Answer,
     Rig,
@@ -34,16 +33,6 @@ AT_ONCE = ["", "", 0]
 def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     with open_rig(request) as found:
         yield found
-
-
-@pytest.mark.parametrize("seed", range(9))
-def test_no_ticket_is_lost_however_often_processes_fall_silent(seed: int) -> None:
-    """Sums, order, work conservation and conservation hold after each step; in the end nothing is left."""
-    story = Story(seed, tenants=(3, 40, 80)[seed % 3])
-    for _ in range(70):
-        story.act()
-    story.end()
-    assert nothing_left(story) == []
 
 
 def asked(number: int, tenant: str, limits: PoolLimits = ONE_SLOT) -> Wire:
@@ -223,33 +212,6 @@ def test_line_that_is_set_aside_and_withdrawn_leaves_nothing() -> None:
     assert rig.client.hget(rig.keys.all()[0], "queues") == "{}"
 
 
-def behind_a_limited_tenant() -> Rig:
-    """B has not read for 300 ms; its B-3 waits for the limit of tenant t, and A's A-4, that could go, behind it."""
-    lane = LaneLimits("*", (Bucket("tokens", 1_000, jitter_ms=0),))
-    limits = pool_of(Bucket("tokens", 10_000, jitter_ms=0), slots=3, tenants=[TenantLimits("t", lane=lane)])
-    rig = mini_rig(limits, "A", "B")
-    for name, tenant, tokens in (("A-1", "t", 900), ("A-2", "u", 8_000), ("A-3", "u", 1),
-                                 ("B-1", "u", 1), ("B-2", "u", 5_000), ("B-3", "t", 900), ("A-4", "t", 10)):  # fmt: skip
-        rig.enqueue(name[0], name, tenant=tenant, tokens=(tokens, 0))
-    rig.taken("A", settle("A-1"), settle("A-3"))
-    assert rig.snapshot()["queues"][0]["waiting"] == 3
-    rig.advance(300)
-    return rig
-
-
-@pytest.mark.parametrize("is_beat", [True, False])
-def test_who_waits_behind_a_silent_process_for_the_limit_of_a_tenant_goes(is_beat: bool) -> None:
-    """A heartbeat that finds a process silent lets those behind it go at once, any other step with the next one."""
-    rig = behind_a_limited_tenant()
-    first = rig.taken("A", *[beat(("A-2", 0))][: int(is_beat)])
-    granted = [grant[0] for grant in first.grants]
-    if not is_beat:
-        assert (granted, first.wakes) == ([], [AT_ONCE])
-        granted = [grant[0] for grant in rig.taken("A").grants]
-    assert granted == ["A-4"]
-    assert lines(rig) == (set(), {"t", "u"})
-
-
 def test_process_that_falls_silent_again_on_its_way_back_is_parked_again() -> None:
     """A part of its lines is back; they are set aside again, and each of its tickets still goes."""
     rig = mini_rig(ONE_SLOT, "A", "B")
@@ -288,3 +250,27 @@ def test_queue_with_many_empty_flows_closes_in_parts() -> None:
     assert [answer.wakes for answer in answers] == [[], [], [], [AT_ONCE]]
     assert [count_of_flows(rig), rig.taken("A").wakes, count_of_flows(rig)] == [150, [], 0]
     assert rig.client.hget(rig.keys.all()[0], "queues") == "{}"
+
+
+def test_what_is_left_of_a_line_that_was_dropped_in_part_comes_back() -> None:
+    """Of 250 tickets of a process that leaves 200 go; it is there again before the others have gone, and they are served."""
+    rig = mini_rig(ONE_SLOT, "A", "B")
+    queue_up(rig, 0)
+    for first in (1, 126):
+        rig.taken("B", *(asked(number, "t") for number in range(first, first + 125)))
+    rig.taken("B", leave())
+    assert (rig.snapshot()["waiting"], lines(rig)) == (50, (set(), {"t"}))
+    rig.register("B", ONE_SLOT)
+    rig.taken("A", settle("A-1"))
+    assert lines(rig) == ({"t"}, set())
+    assert [grant[0] for grant in rig.mailbox("B").grants] == ["B-c9"]
+
+
+def test_ticket_that_a_process_asks_for_as_it_leaves_stops_nobody() -> None:
+    """It is no line yet that could be set aside: the pump passes it, and it goes with the next part."""
+    rig = mini_rig(ONE_SLOT, "A", "B")
+    queue_up(rig, 30)
+    assert rig.taken("B", asked(31, "t030"), leave()).wakes == [["", "", 20]]
+    assert lines(rig) == ({"t030"}, {f"t{i:03}" for i in range(24, 30)})
+    rig.taken("A")
+    assert (rig.snapshot()["waiting"], lines(rig)) == (0, (set(), set()))

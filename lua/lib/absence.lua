@@ -21,7 +21,6 @@ do
     -- Parks who is silent though its tickets are not first: each process heads a line in its flows. Of many
     -- lines some are looked at, and others the next time.
     local function park_silent()
-        local seen = { [pool.caller] = true }
         for _, name in ipairs(queue_names()) do
             local prefix = "h|" .. pool.queues[name][AT.NUMBER]
             local lines, skipped = count_range(prefix), 0
@@ -30,10 +29,9 @@ do
             end
             for _, member in ipairs(range(prefix, LOOKED_AT, skipped)) do
                 local id = string.match(member, "|%d+|([^|]+)|[^|]+$")
-                if not seen[id] and is_silent(id) and not is_parked(id) then
+                if not is_parked(id) and is_silent(id) then
                     park(id)
                 end
-                seen[id] = true
             end
         end
     end
