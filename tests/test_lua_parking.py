@@ -203,6 +203,8 @@ def test_line_that_is_set_aside_and_withdrawn_leaves_nothing() -> None:
     fall_silent(rig)
     steps_until_done(rig, "A")
     rig.register("B", ONE_SLOT)
+    assert rig.taken("B", cancel("B-3c")).wakes == [AT_ONCE]
+    assert lines(rig)[1] == {f"t{i:03}" for i in range(25, 60)}
     said = rig.taken("B", *(cancel(f"B-{i:x}") for i in range(1, 62)))
     assert said.wakes == [AT_ONCE]
     assert lines(rig) == (set(), set())

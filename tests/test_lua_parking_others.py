@@ -7,7 +7,7 @@ import json
 import pytest
 
 from llm_fleet.engine.values import Bucket, LaneLimits, TenantLimits
-from tests.pool_rig import Rig, beat, cancel, mini_rig, pool_of, settle
+from tests.pool_rig import Rig, beat, cancel, enqueue, mini_rig, pool_of, settle
 
 
 def behind_a_limited_tenant() -> Rig:
@@ -65,3 +65,46 @@ def test_tickets_of_a_silent_process_count_as_ahead_of_nobody() -> None:
     assert [member for member in members if member.startswith("h|") and member.endswith("|B-2")]
     assert ahead() == [0, 1]
     assert rig.taken("A", cancel("A-3")).result[2][-1] == 1
+
+
+def test_lines_set_aside_behind_a_blocked_head_ask_for_another_step() -> None:
+    """What a head leaves over is for who is behind 30 lines of a silent process: it goes with the next step, at once."""
+    limits = pool_of(Bucket("tokens", 1_000, jitter_ms=0), slots=1, keys=3)
+    rig = mini_rig(limits, "A", "B")
+    rig.taken("A", *(enqueue(f"A-{i}", limits, tokens=(500, 0)) for i in range(3)))
+    rig.taken("B", *(enqueue(f"B-{i + 1:x}", limits, tenant=f"t{i:02}") for i in range(31)))
+    rig.taken("A", enqueue("A-3", limits, tenant="u"), settle("A-2"))
+    rig.enqueue("A", "A-4", band="interactive", tokens=(900, 0))
+    rig.advance(300)
+    first = rig.taken("A", settle("A-0"), settle("A-1"))
+    assert (first.grants, first.wakes) == ([], [["", "", 0]])
+    assert [grant[0] for grant in rig.taken("A").grants] == ["A-3"]
+
+
+def test_lines_of_all_that_come_back_together_are_as_many_as_of_one() -> None:
+    """Two processes call again: no more than 24 lines of both come back in one step."""
+    limits = pool_of(Bucket("requests", 10**6, jitter_ms=0), slots=2)
+    rig = mini_rig(limits, "A", "B", "C")
+    rig.taken("A", enqueue("A-1", limits), enqueue("A-2", limits))
+    for name in "BC":
+        rig.taken(name, *(enqueue(f"{name}-{i + 1:x}", limits, tenant=f"{name}{i}") for i in range(21)))
+    rig.advance(1)
+    rig.taken("A", settle("A-1"), settle("A-2"))
+    for _ in "BC":
+        rig.advance(300)
+        while rig.taken("A").wakes[:1] == [["", "", 0]]:
+            pass
+    rig.taken("A", enqueue("A-3", limits), enqueue("A-4", limits))
+    aside = [aside_in(rig)]
+    for name in "BC":
+        rig.register(name, limits)
+    for _ in range(2):
+        rig.taken("A")
+        aside.append(aside_in(rig))
+    assert aside == [38, 14, 0]
+
+
+def aside_in(rig: Rig) -> int:
+    """How many lines are set aside."""
+    members = rig.client.execute_command("ZRANGE", rig.keys.all()[2], 0, -1)
+    return sum(member.startswith("s|") for member in members)
