@@ -251,6 +251,7 @@ def test_queue_with_many_empty_flows_closes_in_parts() -> None:
     answers = [rig.taken("B", *(cancel(f"B-{401 + i:x}") for i in part)) for part in parts]
     assert [answer.wakes for answer in answers] == [[], [], [], [AT_ONCE]]
     assert [count_of_flows(rig), rig.taken("A").wakes, count_of_flows(rig)] == [150, [], 0]
+    assert rig.client.hget(rig.keys.all()[0], "queues") == "{}"
     rig.taken("B", asked(900, "t0", limits), asked(901, "t0", limits))
     rig.taken("B", settle("B-1"))
     rig.taken("B", cancel(f"B-{901:x}"))
