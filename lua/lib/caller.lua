@@ -6,9 +6,9 @@ do
 
     -- Takes what the operations need from the texts of lib/calls. False where a key set is not known.
     local function take_texts()
-        for place = 3, #opening do     -- after what every call reads
-            local kind, name = string.match(opening[place], "^(%a+)|(.*)$")
-            local text = opened[place]
+        for n = 1, named and #named or 0 do
+            local kind, name = string.match(named[n], "^(%a+)|(.*)$")
+            local text = opened[n + 2]     -- after what every call reads
             if kind == "output" then
                 answers[name] = text and numbers_in(text) or { 0, 0 }
             elseif text then

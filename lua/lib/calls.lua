@@ -15,9 +15,13 @@ do
             call = { struct.unpack("<sssslllssssl", text, place) }
             place = call[13]
             if call[3] ~= keyset or call[4] ~= lane or call[10] ~= tag then
-                local count = #opening
                 keyset, lane, tag = call[3], call[4], call[10]
-                opening[count + 1], opening[count + 2] = "keyset|" .. keyset, "output|" .. lane .. "|" .. tag
+                local of_keys, of_outputs = "keyset|" .. keyset, "output|" .. lane .. "|" .. tag
+                if named then
+                    named[#named + 1], named[#named + 2] = of_keys, of_outputs
+                else
+                    named = { of_keys, of_outputs }
+                end
             end
         elseif kind == 115 then    -- "s"
             call = { struct.unpack("<ssllll", text, place) }

@@ -3,9 +3,9 @@
 topic, before_lane, before_tag = lane .. "|" .. tag, lane, tag
 known = answers and answers[topic]
 if not known then
-    local text = #opening == 4 and opened[4]           -- mostly one is named
-    for place = 4, text and 0 or #opening, 2 do
-        text = text or opening[place] == "output|" .. topic and opened[place]
+    local text = #named == 2 and opened[4]             -- mostly one is named
+    for n = 2, text and 0 or #named, 2 do
+        text = text or named[n] == "output|" .. topic and opened[n + 2]
     end
     known = text and { struct.unpack("llll", text) } or { 0, 0 }
 end

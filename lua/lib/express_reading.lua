@@ -23,19 +23,15 @@ do
                 local count = #limits / 8
                 shape_text, layout = limits, string.sub(LONGS, 1, #text / 8)
                 shape = { struct.unpack(string.sub(LONGS, 1, count), limits) }
-                shape[count + 1], is_plain = nil, true
-                for s = 2, count, 5 do
-                    if shape[s] >= 1000 then
-                        return nil -- a provider that counts windows
-                    end
-                    is_plain = is_plain and shape[s] % 100 < 10
-                end
+                shape[count + 1] = nil
             end
             local level = { struct.unpack(layout, text) }
             local ticks, b = now - level[2], 3
-            for s = 2, ticks > 0 and #shape or 0, 5 do
-                local full, refilled = shape[s + 2], level[b] + shape[s + 1] * ticks
-                if not is_plain and shape[s] % 100 > 10 then           -- of a day
+            for s = 2, #shape, 5 do
+                local kind, full, refilled = shape[s], shape[s + 2], level[b] + shape[s + 1] * ticks
+                if kind >= 1000 then
+                    return nil         -- a provider that counts windows
+                elseif kind % 100 > 10 then            -- of a day
                     refilled = level[b] + shape[s + 1] * (floor(now / 1440) - floor(level[2] / 1440))
                 end
                 level[b] = refilled < full and refilled or full

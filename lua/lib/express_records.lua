@@ -5,5 +5,5 @@
 
 local before = has_crowd == 1 and {}           -- where a pool has a crowd, the levels as they were
 local shape, layout            -- the limits of the last record, and how its levels are packed
-local read, shape_text, is_plain = 0, nil, true        -- records read so far; of the last limits the text, and whether none is of a day
+local read, shape_text = 0, nil                -- records read so far; of the last limits the text
 --@include lib/express_reading

@@ -2,7 +2,7 @@
 
 out[1], out[2] = "meta", struct.pack("lllll", fence, seq, now, lease_clock, presence) .. kept
 if keyset or pushed_at > 0 or presence - seen_at >= 100 then       -- as lib/caller has it
-    out[last + 1], last = opening[2], last + 2
+    out[last + 1], last = opening, last + 2
     out[last] = struct.pack("lllllll", presence, pushed_at > 0 and now or 0, 0, lease_clock, due, highest, beaten)
 end
 for r = 1, wanted, 3 do

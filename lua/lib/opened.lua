@@ -3,5 +3,9 @@
 do
     local time = redis.call("TIME")
     server_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-    opened = redis.call("HMGET", KEYS[1], unpack(opening))
+    if named then
+        opened = redis.call("HMGET", KEYS[1], "meta", opening, unpack(named))
+    else
+        opened = redis.call("HMGET", KEYS[1], "meta", opening)
+    end
 end
