@@ -8,7 +8,7 @@ from collections.abc import Callable
 __all__ = ["eventually"]
 
 
-def eventually(condition: Callable[[], object], *, within_s: float = 20.0) -> bool:
+def eventually(condition: Callable[[], object], *, within_s: float = 5.0) -> bool:
     """Whether `condition` becomes true within the time."""
     deadline = time.monotonic() + within_s
     while not condition():

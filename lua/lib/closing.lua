@@ -6,7 +6,6 @@ local FORGOTTEN = 250          -- empty flows that are forgotten in one call
 local function close_queue(queue)
     local empty = queue.is_new and {} or range("e|" .. queue[AT.NUMBER], FORGOTTEN)
     forget_empty(queue, empty, NEVER)
-    pool.queues_changed = true
     if #empty == FORGOTTEN then
         pool.is_unfinished = true
         return
@@ -16,7 +15,7 @@ local function close_queue(queue)
             flow.is_changed, flow.tag, flow.order, flow.waiting = true, 0, 0, 0
         end
     end
-    pool.queues[queue.name] = nil
+    pool.queues[queue.name], pool.queues_changed = nil, true
 end
 
 function close_queues()

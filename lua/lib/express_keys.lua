@@ -9,7 +9,7 @@ if count == 91 then            -- "[": of many keys (lib/keys)
     if keys[1] == "#" then
         --@include lib/express_crowd
     end
-else
+else                           -- at most lib/keysets' FEW keys
     keys = { struct.unpack(string.sub("ssssssssssssssss", 1, count), opened[3], 2) }
     keys[count + 1] = nil
 end
