@@ -167,7 +167,9 @@ def _costs(outcome: Outcome, accepted: int) -> Json:
 def _order(outcome: Outcome, accepted: Sequence[Row]) -> Json:
     """Gaps, doubles and peaks: what a death must not spoil."""
     times, death = sorted(row["t"] for row in accepted), outcome.death
-    after = [late - early for early, late in pairwise(times) if death is None or late > death.at]
+    if death is not None:  # what had been accepted when it came is not its work
+        times = [death.at, *(time for time in times if time > death.at), outcome.until]
+    after = [late - early for early, late in pairwise(times)]
     return {
         "largest_gap_s": round(max(after, default=0.0), 3),
         "doubled_tickets": _doubled(accepted, "ticket"),

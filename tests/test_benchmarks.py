@@ -32,7 +32,9 @@ def row(
     }
 
 
-def outcome(plan: Plan, *rows: dict[str, Any], death: Death | None = None, wall_s: float = 50.0) -> Outcome:
+def outcome(
+    plan: Plan, *rows: dict[str, Any], death: Death | None = None, wall_s: float = 50.0, until: float = 50.0
+) -> Outcome:
     """A run with these books, one worker, and 30 commands: 20 steps, 10 by scripts."""
     worker: dict[str, Any] = {
         "answered": len(rows),
@@ -45,7 +47,7 @@ def outcome(plan: Plan, *rows: dict[str, Any], death: Death | None = None, wall_
     accounts = {account: {"peak_concurrency": 1} for account in plan.accounts}
     books = {"requests": list(rows), "accounts": accounts}
     load = RedisLoad(Counter(evalsha=20, blpop=5, hget=10), 0.1)
-    return Outcome(plan, 50.0, "a Redis", books, [worker], load, wall_s, death)
+    return Outcome(plan, until, "a Redis", books, [worker], load, wall_s, death)
 
 
 def test_use_is_of_the_whole_run_and_of_all_accounts():
@@ -68,11 +70,11 @@ def test_the_ideal_is_what_exceeds_the_buckets_and_the_last_call():
     assert figures_of(outcome(plan, *rows))["ideal_s"] == 6.5
 
 
-def test_only_gaps_that_end_after_the_kill_count():
-    """The provider's pause before it is not its fault."""
-    rows = [row(0), row(5), row(6), row(8)]
-    figures = figures_of(outcome(ONE, *rows, death=Death(5.5, 1, 14.0, 0)))
-    assert (figures["largest_gap_s"], figures["slots_back_s"]) == (2, 14.0)
+@pytest.mark.parametrize(("times", "gap_s"), [((0, 5, 6, 8, 9), 2), ((0, 5, 8, 9), 2.5), ((0, 5), 4.5)])
+def test_gaps_count_from_the_kill_to_the_end(times, gap_s):
+    """What the provider did not accept before it is not its fault; a fleet that never goes on has the largest."""
+    figures = figures_of(outcome(ONE, *map(row, times), death=Death(5.5, 1, 14.0, 0), until=10.0))
+    assert (figures["largest_gap_s"], figures["slots_back_s"]) == (gap_s, 14.0)
 
 
 def test_marks_that_are_missing_or_seen_twice_are_counted():
