@@ -20,7 +20,7 @@ from llm_fleet.embedded import PrivateServer
 from llm_fleet.engine.keys import PoolKeys
 from llm_fleet.engine.lease import Lease
 from llm_fleet.engine.operations import Enqueue, Settle, Waiter
-from llm_fleet.engine.packing import encode_operations
+from llm_fleet.engine.packing import encode_call
 from llm_fleet.engine.registration import Known, keyset_hash, offer
 from llm_fleet.engine.scripts import load_script
 from llm_fleet.engine.values import Bucket, DomainLimits, LaneLimits, Need, PoolLimits, Settlement
@@ -98,7 +98,7 @@ class ScriptPool:
     def register(self, process: str) -> None:
         """Make a process known."""
         text = offer(self.limits, Known(), TTL_S, [])
-        self._call("pool_register", process, "epoch", self.keys.mailboxes, text)
+        self._call("pool_register", process, "epoch", text)
 
     def step(self, operations: Sequence[Wire], process: str = PROCESS) -> Answer:
         """One step of a process."""
@@ -107,8 +107,7 @@ class ScriptPool:
         return Answer(reply[3], reply[4], reply[5])
 
     def _send_step(self, client: redis.Redis, operations: Sequence[Wire], process: str = PROCESS) -> Any:
-        wire = encode_operations(operations)
-        return self._call("pool_step", process, "epoch", self.keys.mailboxes, 0, wire, client=client)
+        return self._call("pool_step", encode_call(process, "epoch", 0, operations), client=client)
 
     def _call(self, name: str, *arguments: str | bytes | int, client: redis.Redis | None = None) -> Any:
         keys = self.keys.all()
@@ -162,7 +161,7 @@ class ScriptPool:
 
     def waiting(self) -> int:
         """Tickets that are queued."""
-        snapshot = self._call("pool_snapshot", "", "", self.keys.mailboxes)
+        snapshot = self._call("pool_snapshot")
         return int(json.loads(snapshot)["waiting"])
 
     def bytes_used(self) -> int:

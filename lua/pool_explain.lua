@@ -7,7 +7,6 @@
 -- KEYS[5]  ended       hash   id -> how it ended, even minutes
 -- KEYS[6]  ended       hash   id -> how it ended, odd minutes
 -- ARGV[1]  ticket      its id
--- ARGV[3]  mailboxes   prefix of the mailbox of a process; 2 is empty
 --
 -- returns      JSON: state, and what there is to say: lib/explain_view; amounts, not units; times in ms,
 --              relative to now; an empty string when there is no pool
@@ -16,6 +15,7 @@
 --              For one tenant, one key and limits of requests the start that it tells is the one that comes.
 
 --@include lib/parts
+local opening = "process|"      -- it is nobody's step
 --@include lib/opening
 --@include lib/opened
 --@include lib/texts

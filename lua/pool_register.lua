@@ -8,7 +8,7 @@
 -- KEYS[6]  ended       hash   id -> how it ended, odd minutes
 -- ARGV[1]  process     id of the caller
 -- ARGV[2]  epoch       random, for a pool that is new or lost its state
--- ARGV[4]  offer       JSON: known_epoch, known_fence, is_lost, ttl_ms, version, source, force,
+-- ARGV[3]  offer       JSON: known_epoch, known_fence, is_lost, ttl_ms, version, source, force,
 --                      order, digest, domains, keys, keyset, keyset_keys, info, leases: lib/registry, lib/recovery
 --
 -- returns      {"ok", epoch, fence, now, {domain, "applied" | "same" | "kept", ...}, number of processes}
@@ -19,6 +19,7 @@
 --              What processes that are gone have left behind is forgotten.
 
 --@include lib/parts
+local opening = "process|" .. ARGV[1]
 --@include lib/opening
 --@include lib/opened
 --@include lib/texts
@@ -46,7 +47,7 @@ end
 if opened[1] and struct.unpack("l", opened[1]) >= 2 ^ 53 then      -- text, where the fence is now
     error("pool_register: an earlier version of llm_fleet has written this pool; delete its keys, or set another namespace")
 end
-local offer = cjson.decode(ARGV[4])
+local offer = cjson.decode(ARGV[3])
 local exists = open_pool(ARGV[1])
 --@include lib/tenants
 --@include lib/registry

@@ -6,8 +6,7 @@
 -- KEYS[4]  expiries    zset   ticket id, by the lease clock in ms
 -- KEYS[5]  ended       hash   id -> how it ended, even minutes
 -- KEYS[6]  ended       hash   id -> how it ended, odd minutes
--- ARGV[1]  process     empty: it is nobody's step
--- ARGV[3]  mailboxes   prefix of the mailbox of a process; 2 is empty
+-- ARGV      none
 --
 -- returns      JSON: epoch, fence, leases, waiting, domains, keys, queues, processes; amounts, not
 --              units; times in ms, relative to now; an empty string when there is no pool
@@ -15,6 +14,7 @@
 -- invariants   It changes nothing.
 
 --@include lib/parts
+local opening = "process|"      -- it is nobody's step
 --@include lib/opening
 --@include lib/opened
 --@include lib/texts

@@ -6,12 +6,9 @@
 -- KEYS[4]  expiries    zset   ticket id, by the lease clock in ms
 -- KEYS[5]  ended       hash   id -> how it ended, even minutes
 -- KEYS[6]  ended       hash   id -> how it ended, odd minutes
--- ARGV[1]  process     id of the caller
--- ARGV[2]  epoch       the pool state that it knows
--- ARGV[3]  mailboxes   prefix of the mailbox of a process
--- ARGV[4]  fence       the highest that it has seen
--- ARGV[5]  operations  at most 128, as lib/calls reads them: enqueue {"e", ...}, settle {"s", ...}, cancel {"c", id},
---                      heartbeat {"h", ...}, leave {"b"}; none: a timer
+-- ARGV[1]  call        packed, as lib/calls reads it: the highest fence that the caller has seen, its id, the epoch of the
+--                      pool state that it knows, and at most 128 operations: enqueue {"e", ...}, settle {"s", ...},
+--                      cancel {"c", ...}, heartbeat {"h", ...}, leave {"b"}; none: a timer
 --
 -- returns      JSON: ["register", epoch or ""]  the caller must call pool_register first
 --              ["ok", fence, now, results, grants, wakes, refusals]: results one per operation;
@@ -22,8 +19,12 @@
 --              A ticket that is not granted changes nothing but its queue.
 --              After the step each queue is empty or its head is blocked.
 
---@include lib/calls
---@include lib/express
+--@include lib/opening
+local calls = {}
+do
+    --@include lib/calls
+    --@include lib/express
+end
 --@include lib/core
 
 if not open_for_caller() then

@@ -22,7 +22,7 @@ import redis
 
 from llm_fleet.engine.keys import PoolKeys
 from llm_fleet.engine.lease import Lease
-from llm_fleet.engine.packing import encode_operations
+from llm_fleet.engine.packing import encode_call
 from llm_fleet.engine.registration import Known, keyset_hash, offer
 from llm_fleet.engine.scripts import load_script
 from llm_fleet.engine.values import Bucket, DomainLimits, LaneLimits, Need, PoolLimits, TenantLimits
@@ -184,7 +184,7 @@ class Rig:
         self._epochs += 1
         epoch = f"{self.keys.pool}-epoch-{self._epochs}"
         text = offer(limits, member.known, ttl_s, leases)
-        reply = self.call("pool_register", process, epoch, self.keys.mailboxes, text)
+        reply = self.call("pool_register", process, epoch, text)
         member.known = Known(reply[1], reply[2])
         return list(reply)
 
@@ -192,9 +192,8 @@ class Rig:
         """One step of a process; None when the script answers `register`."""
         self.steps += 1
         known = self.members[process].known
-        wire = encode_operations(operations)
         reply = json.loads(
-            self.call("pool_step", process, known.epoch, self.keys.mailboxes, known.fence, wire)
+            self.call("pool_step", encode_call(process, known.epoch, known.fence, operations))
         )
         if reply[0] == "register":
             return None
@@ -227,7 +226,7 @@ class Rig:
 
     def snapshot(self) -> dict[str, Any]:
         """pool_snapshot as a dict; empty when there is no pool."""
-        text = self.call("pool_snapshot", "", "", self.keys.mailboxes)
+        text = self.call("pool_snapshot")
         return dict(json.loads(text)) if text else {}
 
     def bucket(self, at: int = 0, *, domain: str = "d0", lane: str = "*") -> dict[str, Any]:

@@ -16,7 +16,7 @@ AMPLE = Bucket("requests", 60_000, jitter_ms=0)
 
 def explain(rig: Rig, ticket: str) -> dict[str, Any]:
     """What the script says of a ticket."""
-    return dict(json.loads(rig.call("pool_explain", ticket, "", rig.keys.mailboxes)))
+    return dict(json.loads(rig.call("pool_explain", ticket)))
 
 
 def granted(answer: Answer) -> list[str]:

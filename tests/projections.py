@@ -14,7 +14,7 @@ __all__ = ["Once", "explain"]
 
 def explain(rig: Rig, ticket: str) -> Explanation:
     """A ticket, as the pool explains it."""
-    text = rig.call("pool_explain", ticket, "", rig.keys.mailboxes)
+    text = rig.call("pool_explain", ticket)
     return explanation(ticket, rig.keys.pool, json.loads(text) if text else {"state": "unknown"})
 
 

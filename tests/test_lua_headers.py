@@ -30,7 +30,7 @@ def test_header_says_purpose_returns_and_invariants(name) -> None:
     """`name: purpose`, the slots, what it returns, and sentences that tests repeat."""
     header = header_of(name)
     assert re.match(rf"-- {name}: \w[^\n]+[.\n]", header)
-    for section in ("KEYS[1]", "ARGV[", "returns  ", "invariants  "):
+    for section in ("KEYS[1]", "ARGV", "returns  ", "invariants  "):
         assert f"-- {section}" in header, section
 
 

@@ -56,7 +56,7 @@ def test_tickets_of_a_silent_process_count_as_ahead_of_nobody() -> None:
     rig = behind_a_silent_process()
 
     def ahead() -> list[int]:
-        found = json.loads(rig.call("pool_explain", "A-3", "", rig.keys.mailboxes))["ahead"]
+        found = json.loads(rig.call("pool_explain", "A-3"))["ahead"]
         return [found["own"], found["higher"]]
 
     assert ahead() == [1, 1]

@@ -37,7 +37,7 @@ def test_key_that_is_least_in_use_is_chosen(limits: PoolLimits) -> None:
     rig = mini_rig(limits, "A")
     assert set(keys_used(rig, 9).values()) == {3}
     ids = [f"A-{i}" for i in range(9)]
-    owners = {view: rig.call("pool_explain", view, "", rig.keys.mailboxes) for view in ids}
+    owners = {view: rig.call("pool_explain", view) for view in ids}
     mine = [id for id, text in owners.items() if json.loads(text)["key"] == "k1"]
     rig.taken("A", *(settle(id) for id in mine))
     assert keys_used(rig, 2, first=9) == {"k1": 2}

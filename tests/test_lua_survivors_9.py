@@ -33,7 +33,7 @@ def put(rig: Rig, *groups: tuple[int, dict[str, Any]], process: str = "A") -> li
 
 def view(rig: Rig, ticket: str) -> dict[str, Any]:
     """A ticket as the script explains it."""
-    return dict(json.loads(rig.call("pool_explain", ticket, "", rig.keys.mailboxes)))
+    return dict(json.loads(rig.call("pool_explain", ticket)))
 
 
 def drained(limits: PoolLimits, *processes: str) -> Rig:

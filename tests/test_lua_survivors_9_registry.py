@@ -29,7 +29,7 @@ def waiting(rig: Rig, count: int, **options: Any) -> list[str]:
 
 def view(rig: Rig, ticket: str) -> dict[str, Any]:
     """A ticket as the script explains it."""
-    return dict(json.loads(rig.call("pool_explain", ticket, "", rig.keys.mailboxes)))
+    return dict(json.loads(rig.call("pool_explain", ticket)))
 
 
 def stored(rig: Rig, field: str) -> str | None:

@@ -90,7 +90,7 @@ class Explanation:
 
 async def explain_ticket(store: Store, keys: PoolKeys, ticket: str) -> Explanation:
     """A ticket of one pool by its id; `unknown` where the pool does not know it."""
-    text = await store.script(load_script("pool_explain"), keys.all(), [ticket, "", keys.mailboxes])
+    text = await store.script(load_script("pool_explain"), keys.all(), [ticket])
     return explanation(ticket, keys.pool, json.loads(text) if text else {"state": "unknown"})
 
 

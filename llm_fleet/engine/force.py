@@ -9,7 +9,7 @@ from dataclasses import replace
 from ..store import Argument, Store
 from .keys import PoolKeys
 from .operations import Leave
-from .packing import encode_operations
+from .packing import encode_call
 from .registration import Known, offer
 from .scripts import load_script
 from .values import PoolLimits
@@ -28,8 +28,8 @@ async def force_limits(
         CoordinationError: Redis does not answer.
     """
     process, forced = secrets.token_hex(4), replace(limits, force=True)
-    asked: list[Argument] = [process, secrets.token_hex(6), keys.mailboxes, offer(forced, Known(), ttl_s, ())]
+    asked: list[Argument] = [process, secrets.token_hex(6), offer(forced, Known(), ttl_s, ())]
     _, epoch, fence, _, outcome, _ = await store.script(load_script("pool_register"), keys.all(), asked)
-    goodbye = encode_operations([Leave().wire(0.0)])
-    await store.script(load_script("pool_step"), keys.all(), [process, epoch, keys.mailboxes, fence, goodbye])
+    goodbye = encode_call(process, epoch, fence, [Leave().wire(0.0)])
+    await store.script(load_script("pool_step"), keys.all(), [goodbye])
     return dict(zip(outcome[::2], outcome[1::2], strict=True))

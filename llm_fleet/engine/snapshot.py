@@ -18,7 +18,7 @@ SCAN_COUNT = 1000
 
 async def read_pool(store: Store, keys: PoolKeys) -> dict[str, Any] | None:
     """One pool, resources by their names; None where no process has registered yet."""
-    text = await store.script(load_script("pool_snapshot"), keys.all(), ["", "", keys.mailboxes])
+    text = await store.script(load_script("pool_snapshot"), keys.all(), [])
     return _named(json.loads(text)) if text else None
 
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..errors import CoordinationError
-from ..store import Argument, Store
+from ..store import Store
 from .keys import PoolKeys
 from .operations import Operation
-from .packing import encode_operations
+from .packing import encode_call
 from .scripts import load_script
 
 __all__ = ["Outage", "Reply", "StepRunner"]
@@ -65,7 +65,7 @@ class StepRunner:
     def __init__(self, store: Callable[[], Store], registrar: Registrar) -> None:
         self._store = store
         self._registrar = registrar
-        self._keys, self._mailboxes = registrar.keys.all(), registrar.keys.mailboxes
+        self._keys = registrar.keys.all()
         self._outbox: deque[Operation] = deque()
         self._task: asyncio.Task[None] | None = None
         self._linger: asyncio.TimerHandle | None = None
@@ -130,16 +130,16 @@ class StepRunner:
 
     async def _register(self) -> None:
         script, registrar = load_script("pool_register"), self._registrar
-        arguments = [registrar.process, secrets.token_hex(6), self._mailboxes, registrar.offer()]
+        arguments = [registrar.process, secrets.token_hex(6), registrar.offer()]
         reply = await self._store().script(script, self._keys, arguments)
         self.epoch, self.fence, self.is_registered = reply[1], reply[2], True
         registrar.registered(reply[4], reply[5])
 
     async def _step(self, batch: Sequence[Operation]) -> None:
         script, sent_at = load_script("pool_step"), time.monotonic()
-        wire = encode_operations(operation.wire(sent_at) for operation in batch)
-        arguments: list[Argument] = [self._registrar.process, self.epoch, self._mailboxes, self.fence, wire]
-        reply = json.loads(await self._store().script(script, self._keys, arguments))
+        wires = (operation.wire(sent_at) for operation in batch)
+        call = encode_call(self._registrar.process, self.epoch, self.fence, wires)
+        reply = json.loads(await self._store().script(script, self._keys, [call]))
         if reply[0] == "register":
             self.is_registered = False
             self._is_poked = True

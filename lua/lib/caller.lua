@@ -2,8 +2,6 @@
 
 local open_for_caller
 do
-    local NO_NUMBER = 2 ^ 50       -- of a process whose tickets must all be looked up
-
     -- Takes what the operations need from the texts of lib/calls. False where a key set is not known.
     local function take_texts()
         for n = 1, named and #named or 0 do
@@ -20,26 +18,20 @@ do
         return true
     end
 
-    -- The number in a ticket's id as processes choose it, "<process>-<hex>"; nil in any other.
-    local function number_of(id)
-        local before = #pool.caller + 1
-        local number = string.sub(id, 1, before) == pool.caller .. "-" and tonumber(string.sub(id, before + 1), 16)
-        return number and number < NO_NUMBER and number or nil
-    end
-
-    -- Looks the tickets of the operations up. An id with a higher number than all before it is new.
+    -- Looks the tickets of the operations up. An id with a higher number than all before it is new: the caller counts its
+    -- tickets. Of an id that it did not count the number is 0.
     local function load_tickets_of(calls)
         local ids, process = {}, processes[pool.caller]
         local highest = process[6]
         for i = 1, #calls do
             local kind, id = calls[i][1], calls[i][2]
-            local number = (kind == "e" or kind == "c") and number_of(id)
-            if kind == "e" and number and number > process[6] then
+            local number = kind == "e" and calls[i][13] or kind == "c" and calls[i][3] or 0
+            if kind == "e" and number > process[6] then
                 tickets[id] = false
             elseif kind ~= "h" and kind ~= "b" then
                 ids[#ids + 1] = id
             end
-            highest = number and number > highest and number or highest
+            highest = number > highest and number or highest
         end
         if highest > process[6] then
             process[6], process.dirty = highest, true
@@ -61,11 +53,12 @@ do
     -- Opens the pool for the operations of the caller, which lives, and reads its mailbox; looks their tickets up. False
     -- when it has to register: what it, or this pool, knows is not what it was.
     function open_for_caller()
-        local exists, process = open_pool(ARGV[1]), processes[ARGV[1]]
+        local known_fence, caller, known_epoch = struct.unpack("<lss", ARGV[1])        -- lib/calls
+        local exists, process = open_pool(caller), processes[caller]
         if pool.was_waited_in then                  -- who waits must hear of it: as after lost writes
             pool.epoch = pool.epoch .. "'"
         end
-        if not exists or not process or process[3] > 1 or pool.epoch ~= ARGV[2] or tonumber(ARGV[4]) > pool.fence
+        if not exists or not process or process[3] > 1 or pool.epoch ~= known_epoch or known_fence > pool.fence
             or not take_texts() then
             return false
         end

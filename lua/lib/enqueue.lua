@@ -2,9 +2,8 @@
 
 local new_ticket, grant_at_once
 do
-    local BANDS = { interactive = 0, normal = 1, batch = 2 }
-
-    -- enqueue: {"e", id, key set, lane, input, max output, wait ms, band, tenant, tag, preferred key, max queued}
+    -- enqueue: {"e", id, key set, lane, input, max output, wait ms, band, tenant, tag, preferred key, max queued,
+    -- number}; band: 0 interactive, 1 normal, 2 batch
     function new_ticket(op)
         local lane, output = op[4], op[6]
         local topic = lane .. "|" .. op[10]
@@ -12,7 +11,7 @@ do
         pool.seq = pool.seq + 1
         local ticket = { id = op[2], state = "q", process = pool.caller, topic = topic, queue = lane .. "|" .. op[3],
             order = pool.seq, input = op[5], output = output, predicted = predicted, cold = cold, enqueued_at = pool.now,
-            at = pool.lease + op[7], band = BANDS[op[8]], tenant = op[9], key = op[11], max_queued = op[12], is_fresh = true }
+            at = pool.lease + op[7], band = op[8], tenant = op[9], key = op[11], max_queued = op[12], is_fresh = true }
         tickets[op[2]] = ticket
         return ticket
     end

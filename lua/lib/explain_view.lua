@@ -12,7 +12,7 @@ do
         if not process or pool.presence - process[1] > ABSENT_MS then
             return "absent"
         end
-        local is_unread = process[2] > 0 and pool.now - process[2] > SILENT_MS and redis.call("LLEN", ARGV[3] .. id) > 0
+        local is_unread = process[2] > 0 and pool.now - process[2] > SILENT_MS and redis.call("LLEN", pool.mailboxes .. id) > 0
         return (process[3] > 0 or is_unread) and "silent" or nil
     end
 

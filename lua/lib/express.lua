@@ -11,14 +11,14 @@ do
 
     local function express()
         local LONGS = "llllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllll"     -- more than any record has
-        local KEYS, ARGV, redis, string, struct, unpack = KEYS, ARGV, redis, string, struct, unpack     -- nearer than globals
+        local KEYS, redis, string, struct, unpack = KEYS, redis, string, struct, unpack     -- nearer than globals
         if not (opened[1] and opened[2] and calls[1]) then
             return nil
         end
         local fence, seq, seen, lease_clock, presence, offset, ttl, touched, expires, has_crowd, is_calm, epoch =
             struct.unpack("llllllllllls", opened[1])   -- of META all but the last
         local seen_at, pushed_at, state, _, due, highest, beaten = struct.unpack("lllllll", opened[2])
-        if is_calm == 0 or epoch ~= ARGV[2] or tonumber(ARGV[4]) > fence or state ~= 0 then
+        if is_calm == 0 or epoch ~= known_epoch or known_fence > fence or state ~= 0 then
             return nil
         end
         local kept = string.sub(opened[1], 41)                 -- what few steps change in it

@@ -10,7 +10,7 @@ local crowd_size               -- keys of the set where it is a crowd: `keys` ar
 local keyset, keys             -- the hash of the key set, and what it holds: key id, domain, ...
 local list, lists              -- per key the places of its records, 0 for none; lane -> such a list
 do
-    local prefix, lane, asks, prefers = nil, nil, 0, false     -- how the ids of the caller's tickets begin
+    local lane, asks, prefers = nil, 0, false
     for i = 1, #calls do
         local call = calls[i]
         local kind, id = call[1], call[2]
@@ -21,9 +21,8 @@ do
                 gone = { id }
             end
         elseif kind == "e" and (keyset or call[3]) == call[3] then
-            prefix = prefix or ARGV[1] .. "-"
-            local number = string.find(id, prefix, 1, true) == 1 and tonumber(string.sub(id, #prefix + 1), 16)
-            if not number or number <= highest or number >= 2 ^ 50 then
+            local number = call[13]
+            if number <= highest then
                 return nil         -- not new for certain
             end
             if call[4] ~= lane then

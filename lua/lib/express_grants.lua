@@ -39,14 +39,14 @@ do
                 end
             end
             local key, domain = keys[best - 1], keys[best]
-            local text = struct.pack(LEASE, "g", ARGV[1], topic, key, domain, "", fence, lease_clock, spacing,
+            local text = struct.pack(LEASE, "g", caller, topic, key, domain, "", fence, lease_clock, spacing,
                 cost, (cold > 0 or (fence % 8 == 0 and floor(now / 10) ~= floor(seen / 10))) and 1 or 0) .. charges
             if live then
                 local n = #live
                 live[n + 1], live[n + 2], n = id, text, #joined
-                joined[n + 1], joined[n + 2] = "0", "o|" .. ARGV[1] .. "|" .. id
+                joined[n + 1], joined[n + 2] = "0", "o|" .. caller .. "|" .. id
             else
-                live, joined = { id, text }, { "0", "o|" .. ARGV[1] .. "|" .. id }
+                live, joined = { id, text }, { "0", "o|" .. caller .. "|" .. id }
             end
             if is_counted then
                 joined[#joined + 1], joined[#joined + 2] = "0", "f|" .. domain .. "|" .. id

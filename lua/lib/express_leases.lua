@@ -12,7 +12,7 @@ for n = 1, #gone do
     if string.find(domain, "|", 1, true) then
         return nil                 -- it draws from several domains
     end
-    is_watched = is_watched or at <= beaten or process ~= ARGV[1]
+    is_watched = is_watched or at <= beaten or process ~= caller
     local first, second = string.byte(topic, 1, 2)
     for own = 0, first == 42 and second == 124 and 0 or 1 do   -- "*|": a lane has no record of its own
         local field = domain .. "|" .. (own == 1 and string.match(topic, "^(.*)|") or "*")

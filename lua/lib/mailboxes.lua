@@ -11,8 +11,8 @@ do
         for id, box in pairs(messages) do
             local text = string.format("[%d,[%s],[%s],[%s]]", pool.now, table.concat(box[1], ","),
                 table.concat(box[2], ","), table.concat(box[3], ","))
-            if redis.pcall("RPUSH", ARGV[3] .. id, text) == 1 then
-                redis.call("PEXPIRE", ARGV[3] .. id, MAILBOX_TTL_MS)
+            if redis.pcall("RPUSH", pool.mailboxes .. id, text) == 1 then
+                redis.call("PEXPIRE", pool.mailboxes .. id, MAILBOX_TTL_MS)
                 local process = process_of(id)
                 if process then
                     process[2], process.dirty = pool.now, true

@@ -1,4 +1,5 @@
--- lib/opened: reads what lib/opening names.
+-- lib/opened: reads what every call reads first (lib/opening): the meta record, that of a process (`opening`), and what is
+-- named.
 
 do
     local time = redis.call("TIME")

@@ -1,6 +1,5 @@
--- lib/opening: what every call reads first: fields of KEYS[1], the texts in them, and the server's time in ms, which
--- lib/opened reads.
+-- lib/opening: what every call reads first, before lib/opened does: the texts of fields of KEYS[1], and the server's time in
+-- ms.
 
-local opening = "process|" .. ARGV[1]      -- after the meta record
-local named                    -- what else a step names, or nil: lib/calls
+local named                    -- fields beside the meta record and that of a process, or nil: lib/calls
 local opened, server_ms

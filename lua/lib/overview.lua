@@ -73,7 +73,7 @@ local function process_views(ids)
     for _, id in ipairs(ids) do
         local process = process_of(id) or { 0, 0, 0 }
         views[id] = { info = read_json(redis.call("HGET", KEYS[1], "info|" .. id), {}), queued = count_range("w|" .. id),
-            seen_ms = pool.presence - process[1], state = process[3], mailbox = redis.call("LLEN", ARGV[3] .. id),
+            seen_ms = pool.presence - process[1], state = process[3], mailbox = redis.call("LLEN", pool.mailboxes .. id),
             leases = count_range("o|" .. id) }
     end
     return views

@@ -10,7 +10,7 @@ do
     local function unread_for(id)
         local process = process_of(id)
         local age = process and process[2] > 0 and pool.now - process[2] or 0
-        return age > DOUBT_MS and redis.call("LLEN", ARGV[3] .. id) > 0 and age or 0
+        return age > DOUBT_MS and redis.call("LLEN", pool.mailboxes .. id) > 0 and age or 0
     end
 
     -- True when no grant may go to this process now: it does not read, or has not been seen.
@@ -32,7 +32,7 @@ do
     -- back, and its message with it. Returns whether anything did.
     local function take_back_unread(id, called_at)
         local has_returned = false
-        for _, text in ipairs(redis.call("LRANGE", ARGV[3] .. id, 0, -1)) do
+        for _, text in ipairs(redis.call("LRANGE", pool.mailboxes .. id, 0, -1)) do
             for _, told in ipairs(cjson.decode(text)[2]) do
                 local ticket = find_ticket(told[1])
                 if ticket and ticket.state == "g" and ticket.at > called_at then
@@ -42,7 +42,7 @@ do
             end
         end
         if has_returned then
-            redis.call("DEL", ARGV[3] .. id)
+            redis.call("DEL", pool.mailboxes .. id)
             pool.is_unfinished = true
         end
         return has_returned

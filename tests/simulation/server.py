@@ -10,7 +10,7 @@ from typing import Any
 import redis
 
 from llm_fleet.engine.keys import PoolKeys
-from llm_fleet.engine.packing import encode_operations
+from llm_fleet.engine.packing import encode_call
 from llm_fleet.engine.scripts import load_script
 from tests.lua_redis import MiniRedis
 from tests.simulation.world import MS, World
@@ -57,18 +57,17 @@ class Server:
         self.calls["register"] += 1
         self._epochs += 1
         return list(
-            self._script("pool_register", process, f"epoch{self._epochs}", self.keys.mailboxes, offer)
+            self._script("pool_register", process, f"epoch{self._epochs}", offer)
         )
 
     def step(self, process: str, epoch: str, fence: int, operations: Sequence[Any]) -> list[Any]:
         """pool_step."""
         self.calls[kind_of_step(operations)] += 1
-        wire = encode_operations(operations)
-        return list(json.loads(self._script("pool_step", process, epoch, self.keys.mailboxes, fence, wire)))
+        return list(json.loads(self._script("pool_step", encode_call(process, epoch, fence, operations))))
 
     def snapshot(self) -> dict[str, Any]:
         """pool_snapshot."""
-        text = self._script("pool_snapshot", "", "", self.keys.mailboxes)
+        text = self._script("pool_snapshot")
         return dict(json.loads(text)) if text else {}
 
     def wait_at_mailbox(self, process: str, take: Callable[[str], None]) -> None:
