@@ -31,7 +31,7 @@ local text, count = outages_text(outages)
 redis.call("HSET", KEYS[1], "outages", text)
 if raw[2] then
     meta[11] = 0                       -- not calm, until a step finds that it is
-    redis.call("HSET", KEYS[1], "meta", struct.pack(META, unpack(meta, 1, 13)))
+    redis.call("HSET", KEYS[1], "meta", struct.pack(META, unpack(meta, 1, 14)))
 end
 redis.call("PEXPIRE", KEYS[1], POOL_TTL_MS)
 return { count }

@@ -44,9 +44,7 @@ local opening = "process|" .. ARGV[1]
 if string.format("%d", 2 ^ 40) ~= "1099511627776" then
     error("pool_register: this server's Lua cannot print 64-bit integers; use a 64-bit server")
 end
-if opened[1] and struct.unpack("l", opened[1]) >= 2 ^ 53 then      -- text, where the fence is now
-    error("pool_register: an earlier version of llm_fleet has written this pool; delete its keys, or set another namespace")
-end
+--@include lib/versions
 local offer = cjson.decode(ARGV[3])
 local exists = open_pool(ARGV[1])
 --@include lib/tenants

@@ -125,9 +125,11 @@ class Crew:
         return {id: json.loads(text) for id, text in stored.items() if text.startswith("[")}
 
     def leases(self) -> dict[str, list[str]]:
-        """The names in the stored leases: state, process, topic, key, domains, flow."""
+        """The names in the stored leases: process, domains, topic, key, flow."""
         stored = self.rig.client.hgetall(self.rig.keys.all()[1])
-        return {id: text.split("\0", 6)[:6] for id, text in stored.items() if text.startswith("g")}
+        texts = {id: text.encode(errors="surrogateescape") for id, text in stored.items()}
+        names = {id: text[12:].split(b"\0", 5)[:5] for id, text in texts.items() if text.startswith(b"g")}
+        return {id: [name.decode() for name in found] for id, found in names.items()}
 
     def lines(self) -> dict[str, list[str]]:
         """Per process and flow its waiting tickets in order."""

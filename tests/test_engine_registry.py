@@ -259,10 +259,12 @@ def test_a_pool_that_slept_for_an_hour_goes_on_at_once() -> None:
 @pytest.mark.parametrize("meta", [
     b'["e","",0,0,0,0,0,0,15000,0,0,0]',
     b"6f1d0c2b9a88\0\0" + struct.pack("<11q", 7, 7, 0, 1, 1, 1, 15_000, 1, 1, 0, 1),
-], ids=["JSON", "epoch first"])  # fmt: skip
-def test_pool_of_an_earlier_version_is_refused_by_name(meta: bytes) -> None:
-    """What an earlier version has stored is not read: the error says what to do."""
+    struct.pack("<11q", 7, 7, 1, 1, 1, 0, 15_000, 1, 1, 0, 1) + b"6f1d0c2b9a88\0\0",
+    struct.pack("<11q", 7, 7, 1, 1, 1, 0, 15_000, 1, 1, 0, 1) + b"6f1d0c2b9a88\0\0\xff",
+], ids=["JSON", "epoch first", "without a number", "a later one"])  # fmt: skip
+def test_pool_of_another_version_is_refused_by_name(meta: bytes) -> None:
+    """What another version has stored is not read: the error says what to do."""
     rig = fake_rig(pool_of(keys=1))
     rig.timed(lambda: rig.client.hset(rig.keys.all()[0], "meta", meta))
-    with pytest.raises(redis.ResponseError, match="earlier version .* namespace"):
+    with pytest.raises(redis.ResponseError, match="another version .* namespace"):
         rig.register("B", rig.members["A"].limits)

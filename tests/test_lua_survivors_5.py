@@ -51,7 +51,7 @@ def test_index_names_just_the_tickets_there_are(seed: int) -> None:
         assert sorted(member.split("|")[1] for member in crew.members("o")) == sorted(leases)
         assert sorted(queued) == sorted(id for ids in crew.waiting.values() for id in ids)
         assert sorted(leases) == sorted(id for ids in crew.held.values() for id in ids)
-        assert all(held[1] == id[0] for id, held in leases.items())
+        assert all(held[0] == id[0] for id, held in leases.items())
 
 
 @pytest.mark.parametrize(("seed", "calls"), [*((seed, 45) for seed in SEEDS), (40, 360), (43, 360)])
@@ -102,5 +102,5 @@ def test_slots_are_counted_where_they_are_limited(seed: int) -> None:
     for _ in range(45):
         crew.call()
         filled = Counter(member.split("|")[0] for member in crew.members("f"))
-        expected = Counter(name for lease in crew.leases().values() for name in lease[4].split("|"))
+        expected = Counter(name for lease in crew.leases().values() for name in lease[1].split("|"))
         assert {name: filled[name] for name in limited} == {name: expected[name] for name in limited}

@@ -30,7 +30,7 @@ local function save_records()
     end
     fields[at + 1] = "meta"
     fields[at + 2] = struct.pack(META, pool.fence, pool.seq, pool.seen, pool.lease, pool.presence, pool.offset, pool.ttl,
-        pool.touched, pool.expires, pool.has_crowd, calmness(), pool.epoch, pool.predecessor)
+        pool.touched, pool.expires, pool.has_crowd, calmness(), pool.epoch, pool.predecessor, LAYOUT)
     if pool.outages_changed then
         fields[#fields + 1] = "outages"
         fields[#fields + 1] = outages_text(pool.outages)

@@ -62,7 +62,7 @@ do
         end
         local is_first = ticket.state == "g"
         local is_known = is_first and pause_ms < 0 and input >= 0 and output > 0
-        local lesson = is_known and ticket.teaches == 1 and { topic = ticket.topic, output = output } or nil
+        local lesson = is_known and ticket.teaches and { topic = ticket.topic, output = output } or nil
         settle(ticket, input >= 0 and input or nil, output >= 0 and output or nil, "s", lesson)
         lessons[#lessons + 1] = lesson
         if is_first and pause_ms >= 0 then

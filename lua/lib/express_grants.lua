@@ -39,8 +39,10 @@ do
                 end
             end
             local key, domain = keys[best - 1], keys[best]
-            local text = struct.pack(LEASE, "g", caller, topic, key, domain, "", fence, lease_clock, spacing,
-                cost, (cold > 0 or (fence % 8 == 0 and floor(now / 10) ~= floor(seen / 10))) and 1 or 0) .. charges
+            local teaches = cold > 0 or (fence % 8 == 0 and floor(now / 10) ~= floor(seen / 10))
+            local flags = (teaches and 1 or 0) + (is_counted and 2 or 0) + (lane ~= "*" and 4 or 0)
+            local text = struct.pack(LEASE, 103, flags, 42 + #caller + #domain + #topic + #key, lease_clock, caller, domain,
+                topic, key, "", fence, spacing, cost) .. charges
             if live then
                 local n = #live
                 live[n + 1], live[n + 2], n = id, text, #joined

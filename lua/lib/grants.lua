@@ -19,11 +19,11 @@ do
         end
     end
 
-    -- 1 for a lease whose end is learned from (lib/learning): of what is known already one in eight teaches, and only where
+    -- Whether a lease's end is learned from (lib/learning): of what is known already one in eight teaches, and only where
     -- its step is the first in 10 ms. So learning costs little however many leases end.
     local function teaching(cold, fence)
         local is_first = math.floor(pool.now / 10) ~= math.floor(pool.seen_before / 10)
-        return (cold > 0 or (is_first and fence % 8 == 0)) and 1 or 0
+        return cold > 0 or (is_first and fence % 8 == 0)
     end
 
     -- A ticket becomes a lease: all its charges are taken from the buckets of a key and of its tenant, all or

@@ -31,6 +31,7 @@ local function count_leases(domain)
             if name == domain then
                 joined[#joined + 1] = "0"
                 joined[#joined + 1] = "f|" .. domain .. "|" .. ticket.id
+                ticket.is_counted, touched[ticket.id] = true, true
             end
         end
     end

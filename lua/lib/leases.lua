@@ -32,7 +32,7 @@ do
     function release(ticket)
         left[#left + 1] = "o|" .. ticket.process .. "|" .. ticket.id
         local domains = domains_in(ticket.domains)
-        for i = 1, #domains do
+        for i = 1, ticket.is_counted and #domains or 0 do
             left[#left + 1] = "f|" .. domains[i] .. "|" .. ticket.id
             moved[domains[i]] = (moved[domains[i]] or 0) - 1
         end

@@ -3,7 +3,8 @@
 -- Fields of KEYS[1]; in brackets JSON, in <> packed by `struct`, each number as 8 bytes: that is read in a quarter of
 -- the time.
 --   meta                   <fence, seq, seen, lease, presence: what each step changes; offset, ttl_ms, touched,
---                           expires, 1 where a key set is a crowd, 1 where it is calm, epoch, predecessor>: no
+--                           expires, 1 where a key set is a crowd, 1 where it is calm, epoch, predecessor,
+--                          lib/layouts' LAYOUT>: no
 --                           lease expires before `expires`, by the lease clock; a calm pool has no queues,
 --                           outages, parked processes and limits of tenants: a step need not read these
 --   queues                 {queue: lib/queues} of the queues that wait

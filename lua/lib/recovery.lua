@@ -53,7 +53,7 @@ local function reassert(lease)
     local lane, domains, holders = string.match(queue, "^(.*)|[^|]+$"), domains_of(key), {}
     local ticket = { id = id, state = "g", process = pool.caller, topic = lane .. "|" .. tag, order = fence,
         input = input, output = output, predicted = predicted, cold = cold, at = pool.lease, key = key, tenant = tenant,
-        teaches = fence % 8 == 0 and 1 or 0 }
+        teaches = fence % 8 == 0 }
     tickets[id], holders[1] = ticket, { records = records_of(fields_of(domains, lane)) }
     local own = tenant_choice(ticket)
     if own then

@@ -5,7 +5,8 @@ local function enter(ticket, counts)
     touched[ticket.id] = true
     joined[#joined + 1] = "0"
     joined[#joined + 1] = "o|" .. ticket.process .. "|" .. ticket.id
-    local domains = (counts or ticket.charges_text == "") and domains_in(ticket.domains) or {}
+    ticket.is_counted = counts or ticket.charges_text == ""
+    local domains = ticket.is_counted and domains_in(ticket.domains) or {}
     for i = 1, #domains do
         joined[#joined + 1] = "0"
         joined[#joined + 1] = "f|" .. domains[i] .. "|" .. ticket.id

@@ -23,8 +23,11 @@ function encode_ticket(t)
     elseif t.flow then
         t.flow_key = waiting_in(t.flow.queue) > 0 and t.flow.key or ""
     end
-    return struct.pack(LEASE, t.state, t.process, t.topic, t.key, t.domains, t.flow_key or "", t.order,
-        t.at, t.spacing or 0, t.cost, t.teaches) .. (t.charges and encode_charges(t.charges) or t.charges_text)
+    local flow, is_lanes_own = t.flow_key or "", string.sub(t.topic, 1, 2) ~= "*|"
+    local flags = (t.teaches and 1 or 0) + (t.is_counted and 2 or 0) + (is_lanes_own and 4 or 0)
+    local place = 42 + #t.process + #t.domains + #t.topic + #t.key + #flow
+    return struct.pack(LEASE, string.byte(t.state), flags, place, t.at, t.process, t.domains, t.topic, t.key, flow,
+        t.order, t.spacing or 0, t.cost) .. (t.charges and encode_charges(t.charges) or t.charges_text)
 end
 
 -- The charges in a text from a place on.
@@ -42,11 +45,10 @@ local function decode_ticket(id, text)
     if #text == 1 then
         return { id = id, state = text, charges = {} }
     elseif string.sub(text, 1, 1) ~= "[" then
-        local state, process, topic, key, domains, flow, order, at, spacing, cost, teaches, place =
-            struct.unpack(LEASE, text)
-        return { id = id, state = state, process = process, topic = topic, key = key, domains = domains, order = order,
-            at = at, spacing = spacing, flow_key = flow, cost = cost, teaches = teaches,
-            charges = decode_charges(text, place) }
+        local state, flags, place, at, process, domains, topic, key, flow, order, spacing, cost = struct.unpack(LEASE, text)
+        return { id = id, state = string.char(state), process = process, topic = topic, key = key, domains = domains,
+            order = order, at = at, spacing = spacing, flow_key = flow, cost = cost, teaches = flags % 2 == 1,
+            is_counted = flags % 4 >= 2, charges = decode_charges(text, place) }
     end
     local a = cjson.decode(text)
     return { id = id, state = "q", process = a[2], topic = a[3], queue = a[4], order = a[5], input = a[6],

@@ -3,9 +3,10 @@
 -- KEYS[2] holds live tickets, id -> text:
 --   ["q", process, "lane|tag", queue, order, input, output, predicted, cold, enqueued_at, deadline,
 --    band, tenant, preferred key]
---   or, packed by `struct`: "g", process, "lane|tag", key, "domain|domain", flow or nothing, fence, granted_at by
---   the lease clock, spacing ms, its cost in its flow (lib/tenants), 1 when it teaches (lib/learning), then per
---   charge: field, or nothing for the one before, kind, charged, hold
+--   or, packed by `struct`, what its end needs first: the byte "g", flags, where its charges begin, granted_at by the lease
+--   clock, process, "domain|domain", "lane|tag", key, flow or nothing, fence, spacing ms, its cost in its flow
+--   (lib/tenants), then per charge: field, or nothing for the one before, kind, charged, hold. Flags: 1 it teaches
+--   (lib/learning), 2 it is counted in flight (lib/leases), 4 its lane is not "*"
 -- KEYS[5] and KEYS[6] take turns to hold what ended in the last one to two minutes: s settled,
 -- c cancelled; an expired one stays as it was, with state x: a late settle may add to its charges.
 

@@ -1,8 +1,9 @@
--- What the scripts need of Redis's `struct`: whole numbers ("b" of 1 byte, "h" of 2, "l" of 8, the lowest first), and
--- "s", a text that a zero byte ends. What was packed or unpacked lately is remembered: scripts read what they wrote.
+-- What the scripts need of Redis's `struct`: whole numbers ("b" of 1 byte, "h" of 2, "H" of 2 and never below 0, "l" of 8, the
+-- lowest first), and "s", a text that a zero byte ends. What was packed or unpacked lately is remembered: scripts read what they
+-- wrote.
 
 local struct = {}
-local SIZES = { b = 1, h = 2, l = 8 }
+local SIZES = { b = 1, h = 2, H = 2, l = 8 }
 local MOST = 5000              -- texts that are remembered
 local numbers = require("struct_numbers")
 local long, long_at, packed, number_at = numbers.long, numbers.long_at, numbers.packed, numbers.number_at
@@ -52,6 +53,7 @@ function struct.unpack(layout, text, place)
         local size = SIZES[option]
         if size then
             values[i], at = size == 8 and long_at(text, at) or number_at(text, at, size), at + size
+            values[i] = option == "H" and values[i] % 65536 or values[i]
         elseif option == "s" then
             local last = assert(find(text, "%z", at), "unfinished string in data")
             values[i], at = sub(text, at, last - 1), last + 1
