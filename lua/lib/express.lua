@@ -7,11 +7,10 @@
 -- so tables are made where they are needed, with their first entries or as many as they mostly get.
 
 do
-    --@include lib/layouts
-
-    local function express()
+    local function express(KEYS, calls, opened, named, opening, caller, known_epoch, known_fence, server_ms)
+        --@include lib/layouts
         local LONGS = "llllllllllllllllllllllllllllllllllllllllllllllllllllllllllllllll"     -- more than any record has
-        local KEYS, redis, string, struct, unpack = KEYS, redis, string, struct, unpack     -- nearer than globals
+        local redis, string, struct, unpack = redis, string, struct, unpack     -- nearer than globals
         if not (opened[1] and opened[2] and calls[1]) then
             return nil
         end
@@ -39,7 +38,7 @@ do
         return string.format('["ok",%d,%d,[%s],[],[],[]]', fence, now, results[2] and table.concat(results, ",") or results[1])
     end
 
-    local said = express()
+    local said = express(KEYS, calls, opened, named, opening, caller, known_epoch, known_fence, server_ms)
     if said then
         return said
     end
