@@ -326,22 +326,24 @@ def test_slots_of_a_crowd_are_indexed_express() -> None:
     assert went > 40
 
 
-def test_what_settled_leases_teach_is_learned_express() -> None:
+@pytest.mark.parametrize("lane", ["*", "big"])
+def test_what_settled_leases_teach_is_learned_express(lane: str) -> None:
     """Predictions and ratios are one, also once enough is known, and of answers longer than what a bucket holds."""
     limits = pool_of(
         Bucket("input_tokens", 90_000, rule="at_start_adjust"),
         Bucket("output_tokens", 900_000, burst_ms=600, rule="as_produced"),
+        lanes=[LaneLimits("big", (Bucket("output_tokens", 99_000_000, rule="at_start"),))],
     )
     twins, went = opened(limits), 0
     twins.taken("A", settle("A-1", 80, 1_500), settle("B-1", 80, 1_500))
     twins.advance(400)
     for number in range(2, 80):
-        went += goes_express(twins, "A", enqueue(f"A-{number:x}", limits, tokens=(90, 99_000)))
+        went += goes_express(twins, "A", enqueue(f"A-{number:x}", limits, lane=lane, tokens=(90, 99_000)))
         twins.advance(300)
         went += goes_express(twins, "A", settle(f"A-{number:x}", 80, 1_500 + 70 * (number % 9)))
         twins.advance(200)
     assert went > 80
-    known = numbers_in(twins.client.hgetall(twins.keys.all()[0])["output|*|"])
+    known = numbers_in(twins.client.hgetall(twins.keys.all()[0])[f"output|{lane}|"])
     assert known == [2_060, 50, 51, 20]
 
 
