@@ -60,5 +60,5 @@ def encode_call(process: str, epoch: str, fence: int, wires: Iterable[Wire]) -> 
 
     `wires`: the operations, as `Operation.wire` has them: `["e", …]`, `["s", …]`, `["c", id]` …
     """
-    counted = f"{process}-"
-    return pack("<q", fence) + f"{process}\0{epoch}\0".encode() + b"".join([_bytes_of(wire, counted) for wire in wires])
+    caller, counted = pack("<q", fence) + f"{process}\0{epoch}\0".encode(), f"{process}-"
+    return caller + b"".join([_bytes_of(wire, counted) for wire in wires])
