@@ -60,6 +60,11 @@ if #lessons > 0 then
     learn()
 end
 
+if pool.is_beating and next(pool.cuts) then
+    --@include lib/raising
+    raise_rates()
+end
+
 local is_calm = not next(pool.queues) and #pool.parked == 0
 if #later > 0 or pool.is_leaving or not is_calm then
     --@include lib/asking

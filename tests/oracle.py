@@ -145,6 +145,9 @@ class Oracle:
                     said.results[at] = ("c", self.endings.cancel(id))
                 case _:
                     later.append((at, wire))
+        if any(wire[0] == "h" for wire in operations):
+            for bucket in self.every_bucket():
+                bucket.raise_rate(self.now)
         self.outputs.judge(len(self.leases))
         self._unpark()
         is_free = not self.queues  # nothing waits: what can go goes at once, up to the first that cannot

@@ -80,7 +80,7 @@ def _until(oracle: Oracle, buckets: Sequence[OracleBucket], ahead: Sequence[Tick
     supply = sum(max(0, bucket.level) for bucket in buckets)
     if needed <= supply:
         return 0
-    ticks = -(-(needed - supply) // sum(bucket.rate for bucket in buckets))
+    ticks = -(-(needed - supply) // sum(bucket.configured for bucket in buckets))
     return (first.tick + ticks) * first.tick_ms - oracle.now
 
 

@@ -66,6 +66,7 @@ class Endings:
         for charge in ticket.key_charges:
             if code and charge.bucket.resource == RESOURCES[code - 1]:
                 charge.bucket.level = min(charge.bucket.level, 0)
+                charge.bucket.cut(ticket.fence, self.oracle.fence, self.oracle.now)
 
     def cancel(self, id: str) -> str:
         before, ticket = self.oracle.state_of(id), self.oracle.tickets.get(id)

@@ -72,6 +72,11 @@ class Pair(Books):
         agree("waiting", shown["waiting"], sum(len(queue.waiting) for queue in oracle.queues.values()))
         for name, domain in shown["domains"].items():
             agree(f"in flight of {name}", domain["in_flight"], oracle.in_flight(name))
+            for lane, buckets in domain["lanes"].items():
+                rates = [bucket.get("cut", bucket["limit"]) for bucket in buckets or ()]
+                agree(
+                    f"rates of {name}|{lane}", rates, [bucket.rate for bucket in oracle.buckets[name, lane]]
+                )
             if self.rig.is_fake:
                 agree(f"pause of {name}", domain["paused_ms"], max(0, oracle.paused_until[name] - oracle.now))
         heads = {

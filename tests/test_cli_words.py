@@ -157,6 +157,17 @@ def test_reasons_name_what_is_wrong():
     ]
 
 
+def test_limits_that_were_cut_are_a_reason():
+    """What each has now, and what is configured."""
+    whole = {"resource": "requests_per_minute", "tick_ms": 1, "limit": 600}
+    tokens = {"resource": "tokens_per_minute", "tick_ms": 1, "limit": 30_000, "cut": 26_250}
+    lanes = {"*": [{**whole, "cut": 525}, whole], "opus": [tokens]}
+    assert pool_reasons(pool(domains={"acct": domain(lanes=lanes, source="file")})) == [
+        "429s have cut requests_per_minute of acct to 525 instead of 600",
+        "429s have cut tokens_per_minute of acct for lane opus to 26,250 instead of 30,000",
+    ]
+
+
 def test_tickets_that_nobody_can_take_are_a_reason():
     """Other processes may be live; none of them holds these keys."""
     other = process()

@@ -102,6 +102,13 @@ def test_provider_that_throttles_is_left_alone() -> None:
     assert report.avoidable == 0
 
 
+def test_provider_that_permits_less_than_configured_is_found_out() -> None:
+    """Where three quarters are permitted a fleet cuts what it asks for: few 429s, and all that is permitted is used."""
+    report = seen(Scenario(seconds=120.0, permitted=0.75))
+    assert 8 <= report.avoidable <= 40
+    assert report.least_use["requests"] >= 0.98
+
+
 def test_processes_with_different_keys_use_all_of_them() -> None:
     """Half of the processes hold keys {a, c}, half {b, d}: all four accounts are used 98 %."""
     report = seen(Scenario(key_groups=2, seed=3))

@@ -35,6 +35,10 @@ local function save_records()
         fields[#fields + 1] = "outages"
         fields[#fields + 1] = outages_text(pool.outages)
     end
+    if pool.cuts_changed then
+        fields[#fields + 1] = "cuts"
+        fields[#fields + 1] = cjson.encode(pool.cuts)
+    end
     if pool.parked_changed then
         fields[#fields + 1] = "parked"
         fields[#fields + 1] = #pool.parked > 0 and '["' .. table.concat(pool.parked, '","') .. '"]' or "[]"

@@ -24,8 +24,9 @@ local function earliest_in_crowd(crowd, choice, ticket, sums)
             local shape = bucket.shape
             if shape.rule == 0 and not shape.is_window then
                 local first = first_empty(shape, record.domain and "*" or crowd.lane, slot)
-                local ticks = math.max(ceil_div(need_of(shape, ticket), shape.rate),
-                    ceil_div(sure_need(shape, sums, 1), crowd.size * shape.rate))
+                local rate = configured_rate(bucket)
+                local ticks = math.max(ceil_div(need_of(shape, ticket), rate),
+                    ceil_div(sure_need(shape, sums, 1), crowd.size * rate))
                 longest = math.max(longest, (first + ticks - 1) * shape.tick - pool.now)
             end
         end

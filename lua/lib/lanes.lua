@@ -74,6 +74,8 @@ local function apply_lane(domain, lane, is_lost)
         local bucket = carry_over(field, shape, old)
         bucket.level = is_lost and math.min(bucket.level, 0) or bucket.level
         record.buckets[i] = bucket
+        local name = field .. "|" .. shape.kind % 100
+        pool.cuts_changed, pool.cuts[name] = pool.cuts_changed or pool.cuts[name] ~= nil, nil
     end
     records[field] = record
     if lane[2] > 0 and old and old.shapes.concurrency == 0 then

@@ -20,6 +20,11 @@ local function sure_need(shape, sums, ratio)
     return (shape.rule == AT_START_ADJUST and math.floor(ratio * amount) or amount) * shape.unit
 end
 
+-- The rate that a bucket comes back to, if it was cut.
+local function configured_rate(bucket)
+    return bucket.cut and bucket.cut[3] or bucket.shape.rate
+end
+
 local function ratio_of(lane, shape)
     return shape.rule > 0 and learned_ratio(lane, shape.code) or 1
 end
@@ -33,7 +38,7 @@ local function add_supply(found, choice, lane, seen)
             local supply = found[id] or { shape = shape, keys = 0, rate = 0, units = 0, ratio = ratio_of(lane, shape) }
             supply.keys, supply.last, found[id] = supply.keys + (supply.last == choice and 0 or 1), choice, supply
             if not seen[bucket] then
-                seen[bucket], supply.rate = true, supply.rate + shape.rate
+                seen[bucket], supply.rate = true, supply.rate + configured_rate(bucket)
                 supply.units = supply.units + math.max(0, sure_units(bucket, supply.ratio))
             end
         end

@@ -1,4 +1,19 @@
--- lib/throttle: a 429 pauses its domains for the whole fleet, and empties the bucket that it named.
+-- lib/throttle: a 429 pauses its domains for the whole fleet, empties the bucket that it named, and cuts its rate: once for
+-- all that was on its way. What one 429 says of a day is not known: limits of a day are not cut.
+
+--@include lib/rates
+local PART = 8                 -- by an eighth, and never below an eighth of what is configured
+
+-- The limit that a 429 has named refills slower, if the request was granted after the last cut.
+local function cut(charge, bucket, fence)
+    local shape, before = bucket.shape, bucket.cut
+    if shape.tick == 1 and fence > (before and before[1] or 0) then
+        local configured = before and before[3] or shape.rate
+        bucket.cut = { pool.fence, pool.now, configured }
+        pool.cuts[charge.field .. "|" .. shape.kind % 100] = bucket.cut
+        set_rate(record_of(charge.field), bucket, math.max(ceil_div(configured, PART), shape.rate - ceil_div(shape.rate, PART)))
+    end
+end
 
 local function pause(ticket, pause_ms, code)
     for _, domain in ipairs(domains_in(ticket.domains)) do
@@ -11,6 +26,7 @@ local function pause(ticket, pause_ms, code)
         local bucket = charge.kind % 10 == code and not is_of_tenant(charge.field) and bucket_of(charge)
         if bucket then
             bucket.level = math.min(bucket.level, 0)
+            cut(charge, bucket, ticket.order)
         end
     end
 end

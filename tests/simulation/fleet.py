@@ -43,7 +43,7 @@ class Fleet:
         self.scenario, self.chance, self.world = scenario, Random(scenario.seed), World()
         self.server = Server(self.world)
         names = [f"account{i}" for i in range(scenario.accounts)]
-        self.accounts = {name: Account(self.world, scenario.limits, scenario.slots) for name in names}
+        self.accounts = {name: Account(self.world, scenario.enforced, scenario.slots) for name in names}
         self.pools = [scenario.pool(group) for group in range(scenario.key_groups)]
         self.processes: list[Process] = []
         self.is_over = False

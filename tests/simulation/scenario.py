@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from llm_fleet.engine.values import Bucket, DomainLimits, LaneLimits, PoolLimits, TenantLimits
@@ -33,6 +33,7 @@ class Scenario:
     `weights` are those of the tenants, in thousandths. Between calls those of the bands in `thinking` pause
     for `think_ms`. Input tokens are as `sizes` has them for the band, else `input_tokens`, and estimated by
     `guessed_high` of them too high. A request leaves `delay_ms` after its process has its grant.
+    The providers permit so much of the limits that the fleet is configured with as `permitted` says.
     With `output_sigma` answers are lognormal around the first of `output_tokens`; each of their tokens takes
     `token_us` beside `call_ms`.
     """
@@ -67,6 +68,12 @@ class Scenario:
     restart_s: float = 0.0
     throttles: tuple[tuple[float, float], ...] = ()
     jumps_ms: tuple[tuple[float, int], ...] = ()
+    permitted: float = 1.0
+
+    @property
+    def enforced(self) -> tuple[Limit, ...]:
+        """The limits of each account, as its provider has them."""
+        return tuple(replace(one, per_minute=int(one.per_minute * self.permitted)) for one in self.limits)
 
     def output(self, chance: Random) -> int:
         """How many tokens an answer would have."""

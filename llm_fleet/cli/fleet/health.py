@@ -85,7 +85,7 @@ def pool_reasons(pool: Snapshot) -> list[str]:
 
 def pool_troubles(pool: Snapshot) -> list[Trouble]:
     """The same, each with its remedy."""
-    return [*_keys(pool), *_pauses(pool), *_queues(pool), *_processes(pool), *_drift(pool)]
+    return [*_keys(pool), *_pauses(pool), *_cuts(pool), *_queues(pool), *_processes(pool), *_drift(pool)]
 
 
 def _keys(pool: Snapshot) -> Iterator[Trouble]:
@@ -101,6 +101,18 @@ def _pauses(pool: Snapshot) -> Iterator[Trouble]:
             text = f"the provider has paused {name} for {duration(domain['paused_ms'] / 1000)} more"
             remedy = "it answered 429: does something else use this account, or are the limits set too high?"
             yield Trouble(text, remedy)
+
+
+def _cuts(pool: Snapshot) -> Iterator[Trouble]:
+    for name, domain in sorted(pool["domains"].items()):
+        for lane, buckets in sorted(domain["lanes"].items()):
+            for bucket in buckets:
+                if "cut" in bucket:
+                    of_lane = "" if lane == "*" else f" for lane {lane}"
+                    now = f"{bucket['cut']:,} instead of {bucket['limit']:,}"
+                    text = f"429s have cut {bucket['resource']} of {name}{of_lane} to {now}"
+                    remedy = "it comes back by a tenth a minute; does something else use this account, or is the limit too high?"
+                    yield Trouble(text, remedy)
 
 
 def _queues(pool: Snapshot) -> Iterator[Trouble]:
