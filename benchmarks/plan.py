@@ -33,6 +33,7 @@ class Plan:
     burst: float = _option(10.0, "seconds of refill that a full bucket holds")
     jitter: float = _option(0.5, "jitter_seconds of the client")
     ttl: float = _option(15.0, "lease_ttl_seconds of the client")
+    overstated: float = _option(1.0, "the client is configured with so many times the limits of the provider")
     provider: str = _option("anthropic", "anthropic or openai: protocol and SDK")
     server: str = _option("simulator", "simulator, or strict: the independent provider of the tests")
     latency: float = _option(0.5, "seconds of a call, beside its tokens")
@@ -65,8 +66,10 @@ class Plan:
         }
         return {resource: limit for resource, limit in given.items() if limit}
 
-    def _fields(self) -> Json:
-        limits: Json = {f"{resource}_per_minute": limit for resource, limit in self.limits().items()}
+    def _fields(self, times: float = 1.0) -> Json:
+        limits: Json = {
+            f"{resource}_per_minute": int(limit * times) for resource, limit in self.limits().items()
+        }
         if self.slots:
             limits["max_concurrent_requests"] = self.slots
         return {**limits, "burst_seconds": self.burst}
@@ -91,7 +94,7 @@ class Plan:
             "base_url": provider_url + ("/v1" if self.provider == "openai" else ""),
             "api_keys": [{"key": key, "account": account} for account, key in self.accounts.items()],
             "models": ["gpt-6-luna" if self.provider == "openai" else "claude-haiku-5-5"],
-            "rate_limits": [{**self._fields(), "jitter_seconds": self.jitter}],
+            "rate_limits": [{**self._fields(self.overstated), "jitter_seconds": self.jitter}],
             "settings": {"max_tokens": self.max_tokens},
             "trace_headers": True,
         }

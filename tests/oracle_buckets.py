@@ -13,7 +13,7 @@ from llm_fleet.engine.values import Bucket
 UNIT = 60_000
 DAY_MS = 86_400_000
 COLD_OUTPUT = 256
-RAISED_MS = 600_000  # so long takes all of a limit, once it was cut
+RAISED_MS = 60_000, 960_000  # so long takes all of a limit after one cut, and at most
 
 
 def _up(amount: int, divisor: int) -> int:
@@ -28,7 +28,7 @@ class OracleBucket:
         self.tick_ms = limit.period_ms // UNIT
         self.held = 0
         self.rate = self.most = self.configured = limit.amount
-        self.cut_fence, self.raised_at = 0, 0
+        self.cut_fence, self.raised_at, self.raised_ms = 0, 0, 0
         self.unit, jitter = UNIT, limit.amount * limit.jitter_ms
         self.capacity = limit.amount * limit.burst_ms - jitter
         if limit.period_ms == DAY_MS:
@@ -46,17 +46,20 @@ class OracleBucket:
     def cut(self, granted_as: int, fence: int, now: int) -> None:
         """A 429 named it: an eighth slower, once for all that was granted until now; what it says of a day is unknown."""
         if self.tick_ms == 1 and granted_as > self.cut_fence:
+            self.raised_ms = min(2 * self.raised_ms, RAISED_MS[1]) if self.cut_fence else RAISED_MS[0]
             self.cut_fence, self.raised_at = fence, now
             self.rate = max(_up(self.configured, 8), self.rate - _up(self.rate, 8))
 
     def raise_rate(self, now: int) -> None:
-        """What was cut comes back by a tenth of the limit in a minute."""
-        if self.cut_fence:
-            gain = self.configured * min(now - self.raised_at, RAISED_MS) // RAISED_MS
+        """What was cut comes back, each further cut before that at half the pace."""
+        if self.cut_fence and self.rate < self.configured:
+            gain = self.configured * min(now - self.raised_at, self.raised_ms) // self.raised_ms
             self.rate = min(self.configured, self.rate + gain)
-            self.raised_at += _up(gain * RAISED_MS, self.configured)
-            if self.rate == self.configured and gain > 0:
-                self.cut_fence = 0
+            self.raised_at += _up(gain * self.raised_ms, self.configured)
+            if self.rate == self.configured:
+                self.raised_at = now
+        elif now - self.raised_at >= RAISED_MS[1]:
+            self.cut_fence = 0
 
     def level_after(self, level: int, since_ms: int, now: int) -> int:
         """What a level of `since_ms` is by now."""

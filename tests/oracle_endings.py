@@ -63,6 +63,11 @@ class Endings:
             self.oracle.paused_until[domain] = max(
                 self.oracle.paused_until[domain], self.oracle.now + pause_ms
             )
+        if not code:  # it names nothing: of what least is left, that is cut
+            limits = [charge.bucket for charge in ticket.key_charges if charge.bucket.tick_ms == 1]
+            if limits:
+                tightest = min(limits, key=lambda bucket: bucket.available / bucket.capacity)
+                tightest.cut(ticket.fence, self.oracle.fence, self.oracle.now)
         for charge in ticket.key_charges:
             if code and charge.bucket.resource == RESOURCES[code - 1]:
                 charge.bucket.level = min(charge.bucket.level, 0)

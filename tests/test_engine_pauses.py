@@ -71,7 +71,9 @@ class Cut(Books):
         said = super().step(process, *operations)
         for place, rate in self._rates().items():
             if rate < before[place]:
-                is_late = any(granted > self.cut_at[place] for granted in named[place[:2]])
+                is_late = any(
+                    granted > self.cut_at[place] for granted in named[place[:2]] + named[place[0], 0]
+                )
                 if not is_late or rate < before[place] - -(-before[place] // 8):
                     self.wrong.append(f"{place}: {before[place]} -> {rate} by {named}, cut at {self.cut_at[place]}")
                 self.cut_at[place] = fence

@@ -104,8 +104,8 @@ def test_provider_that_throttles_is_left_alone() -> None:
 
 def test_provider_that_permits_less_than_configured_is_found_out() -> None:
     """Where three quarters are permitted a fleet cuts what it asks for: few 429s, and all that is permitted is used."""
-    report = seen(Scenario(seconds=120.0, permitted=0.75))
-    assert 8 <= report.avoidable <= 40
+    report = seen(Scenario(seconds=240.0, permitted=0.75))
+    assert 8 <= report.avoidable <= 60
     assert report.least_use["requests"] >= 0.98
 
 

@@ -3,7 +3,7 @@
 local function amounts_of(bucket)
     local shape = bucket.shape
     return { resource = shape.code, tick_ms = shape.tick, rule = shape.rule,
-        limit = bucket.cut and bucket.cut[3] or shape.rate, cut = bucket.cut and shape.rate or nil,
+        limit = bucket.cut and bucket.cut[3] or shape.rate, cut = bucket.cut and shape.rate < bucket.cut[3] and shape.rate or nil,
         capacity = math.floor(shape.capacity / shape.unit), level = math.floor(bucket.level / shape.unit),
         held = math.floor(bucket.held / shape.unit) }
 end

@@ -1,20 +1,20 @@
--- lib/raising: limits that were cut come back slowly (lib/rates): by a tenth of what is configured in a minute.
+-- lib/raising: limits that were cut come back (lib/rates), within seconds after one cut, within minutes after several.
 
 --@include lib/rates
 
-local FULL_MS = 600000         -- so long takes all of a limit
+local MEMORY_MS = 960000       -- so long after it is back the next cut still is one of several
 
 local function raise_rates()
     for name, cut in pairs(pool.cuts) do
         local field, kind = string.match(name, "^(.*)|(%d+)$")
-        local bucket = bucket_of({ field = field, kind = tonumber(kind) })
-        local gain = math.floor(cut[3] * math.min(pool.now - cut[2], FULL_MS) / FULL_MS)
-        if not bucket then             -- its limit is gone
+        local bucket, passed = bucket_of({ field = field, kind = tonumber(kind) }), pool.now - cut[2]
+        local is_back = bucket and bucket.shape.rate >= cut[3]
+        local gain = math.floor(cut[3] * math.min(passed, cut[4]) / cut[4])
+        if not bucket or (is_back and passed >= MEMORY_MS) then
             pool.cuts[name], pool.cuts_changed = nil, true
-        elseif gain > 0 then
+        elseif not is_back and gain > 0 then
             local rate = math.min(cut[3], bucket.shape.rate + gain)
-            cut[2] = cut[2] + ceil_div(gain * FULL_MS, cut[3])
-            pool.cuts[name], bucket.cut = rate < cut[3] and cut or nil, rate < cut[3] and cut or nil
+            cut[2] = rate < cut[3] and cut[2] + ceil_div(gain * cut[4], cut[3]) or pool.now
             set_rate(record_of(field), bucket, rate)
         end
     end

@@ -111,7 +111,7 @@ def _cuts(pool: Snapshot) -> Iterator[Trouble]:
                     of_lane = "" if lane == "*" else f" for lane {lane}"
                     now = f"{bucket['cut']:,} instead of {bucket['limit']:,}"
                     text = f"429s have cut {bucket['resource']} of {name}{of_lane} to {now}"
-                    remedy = "it comes back by a tenth a minute; does something else use this account, or is the limit too high?"
+                    remedy = "it comes back by itself; does something else use this account, or is the limit too high?"
                     yield Trouble(text, remedy)
 
 
