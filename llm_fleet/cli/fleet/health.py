@@ -104,15 +104,14 @@ def _pauses(pool: Snapshot) -> Iterator[Trouble]:
 
 
 def _cuts(pool: Snapshot) -> Iterator[Trouble]:
+    remedy = "it comes back by itself; does something else use this account, or is the limit too high?"
     for name, domain in sorted(pool["domains"].items()):
         for lane, buckets in sorted(domain["lanes"].items()):
+            of_lane = "" if lane == "*" else f" for lane {lane}"
             for bucket in buckets:
                 if "cut" in bucket:
-                    of_lane = "" if lane == "*" else f" for lane {lane}"
                     now = f"{bucket['cut']:,} instead of {bucket['limit']:,}"
-                    text = f"429s have cut {bucket['resource']} of {name}{of_lane} to {now}"
-                    remedy = "it comes back by itself; does something else use this account, or is the limit too high?"
-                    yield Trouble(text, remedy)
+                    yield Trouble(f"429s have cut {bucket['resource']} of {name}{of_lane} to {now}", remedy)
 
 
 def _queues(pool: Snapshot) -> Iterator[Trouble]:
