@@ -139,13 +139,13 @@ def test_limited_tenants_take_no_more_than_theirs():
 
 
 def pause_accounts(loops: Once, pauses: dict[str, int]) -> None:
-    """The calls that run on these keys were answered with 429."""
+    """The calls that run on these keys were answered with 429, of a resource that is not limited: nothing is cut."""
     rig, seen = loops.rig, set()
     for number in range(100):
         lease = explain(rig, f"t{number}")
         if lease.key_id in pauses and lease.key_id not in seen:
             seen.add(lease.key_id)
-            rig.taken("A", settle(f"t{number}", 0, 0, pause_ms=pauses[lease.key_id]))
+            rig.taken("A", settle(f"t{number}", 0, 0, pause_ms=pauses[lease.key_id], code=4))
     assert seen == set(pauses)
 
 

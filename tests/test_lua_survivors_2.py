@@ -51,7 +51,7 @@ def bucket(resource: int, limit: int, **others: int) -> dict[str, int]:
 
 
 def test_snapshot_shows_every_account(shown: dict[str, Any]) -> None:
-    """Of each account its limits by lane with levels and holds, slots, leases, pause, version and age."""
+    """Of each account its limits by lane with levels, holds and cuts, slots, leases, pause, version and age."""
     plain = {
         "version": 4,
         "source": "file",
@@ -63,7 +63,7 @@ def test_snapshot_shows_every_account(shown: dict[str, Any]) -> None:
     for domain in shown["domains"].values():
         assert len(domain.pop("hash")) == 12
     lanes = {
-        "*": [bucket(1, 600, capacity=100, level=100), bucket(3, 6_000, rule=2, held=512)],
+        "*": [bucket(1, 600, capacity=100, level=100), bucket(3, 6_000, rule=2, held=512, cut=5_250)],
         "big": [bucket(4, 60_000, tick_ms=1440, level=59_000)],
     }
     assert shown["domains"] == {
