@@ -60,7 +60,7 @@ if #lessons > 0 then
     learn()
 end
 
-if pool.is_beating and next(pool.cuts) then
+if pool.is_beating then
     --@include lib/raising
     raise_rates()
 end

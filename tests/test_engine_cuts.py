@@ -180,13 +180,30 @@ def test_each_further_cut_comes_back_at_half_the_pace() -> None:
     assert paces == [60_000, 120_000, 240_000, 480_000, 960_000, 960_000, 960_000]
 
 
+def test_many_accounts_come_back_in_parts() -> None:
+    """A heartbeat raises sixteen limits at most, the next ones the others: none is long because all were cut."""
+    limits = pool_of(Bucket("requests", 600, jitter_ms=0), keys=40)
+    rig = mini_rig(limits, "A", "B")
+    ids = [f"A-{number:x}" for number in range(1, 41)]
+    granted(rig, *ids)
+    rig.taken("A", *(settle(id, 0, 0, pause_ms=0, code=REQUESTS) for id in ids))
+    cut = len(remembered(rig))
+    assert cut > 32
+    rig.advance(7_500)
+    left = []
+    for _ in range(4):
+        rig.taken("B", beat())
+        left.append(sum(entry[4] < entry[2] for entry in remembered(rig).values()))
+    assert left == [cut - 16, cut - 32, 0, 0]
+
+
 def test_what_was_back_for_long_is_forgotten() -> None:
     """Sixteen minutes after it is back nothing is remembered; a second less, and the next cut is one of several."""
     rig = mini_rig(LIMITS, "A", "B")
     granted(rig, "A-1")
     throttled(rig, "A-1")
     assert beaten(rig, 7_500, 959_999) == [600, 600]
-    assert remembered(rig)["d0|*|1"][2:] == [600, 60_000]
+    assert remembered(rig)["d0|*|1"][2:] == [600, 60_000, 600]
     beaten(rig, 1)
     assert remembered(rig) == {}
 
@@ -221,6 +238,7 @@ def test_a_limit_that_is_gone_is_forgotten() -> None:
     granted(rig, "A-1", lane="big")
     throttled(rig, "A-1")
     rig.register("A", replace(pool_of(Bucket("input_tokens", 80_000, jitter_ms=0), keys=1), version=2))
+    rig.advance(1_000)
     rig.taken("A", beat())
     assert remembered(rig) == {}
 

@@ -24,7 +24,7 @@ local function earliest_in_crowd(crowd, choice, ticket, sums)
             local shape = bucket.shape
             if shape.rule == 0 and not shape.is_window then
                 local first = first_empty(shape, record.domain and "*" or crowd.lane, slot)
-                local rate = configured_rate(bucket)
+                local rate = configured_rate(shape, record.field)
                 local ticks = math.max(ceil_div(need_of(shape, ticket), rate),
                     ceil_div(sure_need(shape, sums, 1), crowd.size * rate))
                 longest = math.max(longest, (first + ticks - 1) * shape.tick - pool.now)

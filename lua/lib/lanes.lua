@@ -75,6 +75,7 @@ local function apply_lane(domain, lane, is_lost)
         bucket.level = is_lost and math.min(bucket.level, 0) or bucket.level
         record.buckets[i] = bucket
         local name = field .. "|" .. shape.kind % 100
+        --@include lib/cuts
         pool.cuts_changed, pool.cuts[name] = pool.cuts_changed or pool.cuts[name] ~= nil, nil
     end
     records[field] = record

@@ -1,9 +1,11 @@
 -- lib/overview: the state of a pool as tables, for people. Reads, changes nothing.
 
-local function amounts_of(bucket)
+local function amounts_of(bucket, field)
+    --@include lib/cuts
     local shape = bucket.shape
+    local cut = pool.cuts[field .. "|" .. shape.kind % 100]
     return { resource = shape.code, tick_ms = shape.tick, rule = shape.rule,
-        limit = bucket.cut and bucket.cut[3] or shape.rate, cut = bucket.cut and shape.rate < bucket.cut[3] and shape.rate or nil,
+        limit = cut and cut[3] or shape.rate, cut = cut and cut[5] < cut[3] and cut[5] or nil,
         capacity = math.floor(shape.capacity / shape.unit), level = math.floor(bucket.level / shape.unit),
         held = math.floor(bucket.held / shape.unit) }
 end
@@ -44,7 +46,7 @@ local function domain_views(names)
         local record, buckets = record_of(name), {}
         local view = domains[domain] or domain_view(domain)
         for i, bucket in ipairs(record.buckets) do
-            buckets[i] = amounts_of(bucket)
+            buckets[i] = amounts_of(bucket, name)
         end
         view.paused_ms = math.max(view.paused_ms, record.pause_until - pool.now)
         view.concurrency = math.max(view.concurrency, record.shapes.concurrency)

@@ -1,9 +1,9 @@
 -- lib/rates: how fast a limit refills, where that is not as it was configured: it was cut (ENGINE.md §6).
 --
--- Field `cuts` of KEYS[1]: {"domain|lane|kind % 100": [fence, at, rate, ms]}: what was granted up to that fence was on its
--- way when the limit was cut, `at` is when it was cut or raised last, `rate` what is configured, of which all comes back in
--- so many ms. The record of the limits has the rate that holds, so that nothing else need know. Cuts change the rate, not
--- the depth.
+-- Field `cuts` of KEYS[1]: {"domain|lane|kind % 100": [fence, at, configured, ms, rate]}: what was granted up to that fence
+-- was on its way when the limit was cut, `at` is when it was cut or raised last; all of the configured rate comes back in so
+-- many ms. The record of the limits has the rate that holds, so that nothing else need know. Cuts change the rate, not the
+-- depth.
 
 local set_rate
 do

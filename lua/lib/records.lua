@@ -38,11 +38,10 @@ do
     -- Takes what every call needs, from what lib/opened has read and what a calm pool does not have. False when there is
     -- no pool.
     function open_pool(caller)
-        local raw = redis.call("HMGET", KEYS[1], "queues", "outages", "parked", "order", "cuts")
+        local raw = redis.call("HMGET", KEYS[1], "queues", "outages", "parked", "order")
         pool.caller, pool.time, pool.order, pool.stored_queues = caller, server_ms, raw[4], raw[1]
         pool.mailboxes = string.sub(KEYS[1], 1, -5) .. "mailbox:"      -- "…:pool" -> "…:mailbox:<process>"
         pool.queues, pool.outages, pool.parked = read_json(raw[1], {}), read_json(raw[2], {}), read_json(raw[3], {})
-        pool.cuts = read_json(raw[5], {})
         processes[caller] = opened[2] and numbers_in(opened[2]) or false
         if not opened[1] then
             return false

@@ -21,8 +21,7 @@ local function decode_record(field, limits, text)
         if passed > 0 then
             level, idle = refill(shape, level, state[2], pool.now)
         end
-        buckets[i] = { shape = shape, level = level, held = state[2 * i + 2], idle = idle,
-            cut = pool.cuts[field .. "|" .. shape.kind % 100] }
+        buckets[i] = { shape = shape, level = level, held = state[2 * i + 2], idle = idle }
     end
     return { field = field, pause_until = state[1], shapes = decoded, buckets = buckets, dirty = false,
         stored = state, stored_shapes = decoded,

@@ -20,9 +20,14 @@ local function sure_need(shape, sums, ratio)
     return (shape.rule == AT_START_ADJUST and math.floor(ratio * amount) or amount) * shape.unit
 end
 
--- The rate that a bucket comes back to, if it was cut.
-local function configured_rate(bucket)
-    return bucket.cut and bucket.cut[3] or bucket.shape.rate
+-- The rate that a bucket of a record comes back to, if it was cut.
+local function configured_rate(shape, field)
+    if not shape.is_window then
+        return shape.most
+    end
+    --@include lib/cuts
+    local cut = pool.cuts[field .. "|" .. shape.kind % 100]
+    return cut and cut[3] or shape.rate
 end
 
 local function ratio_of(lane, shape)
@@ -38,7 +43,7 @@ local function add_supply(found, choice, lane, seen)
             local supply = found[id] or { shape = shape, keys = 0, rate = 0, units = 0, ratio = ratio_of(lane, shape) }
             supply.keys, supply.last, found[id] = supply.keys + (supply.last == choice and 0 or 1), choice, supply
             if not seen[bucket] then
-                seen[bucket], supply.rate = true, supply.rate + configured_rate(bucket)
+                seen[bucket], supply.rate = true, supply.rate + configured_rate(shape, record.field)
                 supply.units = supply.units + math.max(0, sure_units(bucket, supply.ratio))
             end
         end

@@ -8,12 +8,14 @@ local FIRST_MS, MOST_MS = 60000, 960000        -- what is cut again before it is
 
 -- A limit refills slower, if the request was granted after the last cut.
 local function cut(charge, bucket, fence)
-    local shape, before = bucket.shape, bucket.cut
+    --@include lib/cuts
+    local shape, name = bucket.shape, charge.field .. "|" .. bucket.shape.kind % 100
+    local before = pool.cuts[name]
     if shape.tick == 1 and fence > (before and before[1] or 0) then
         local configured = before and before[3] or shape.rate
-        bucket.cut = { pool.fence, pool.now, configured, before and math.min(2 * before[4], MOST_MS) or FIRST_MS }
-        pool.cuts[charge.field .. "|" .. shape.kind % 100] = bucket.cut
-        set_rate(record_of(charge.field), bucket, math.max(ceil_div(configured, PART), shape.rate - ceil_div(shape.rate, PART)))
+        local rate = math.max(ceil_div(configured, PART), shape.rate - ceil_div(shape.rate, PART))
+        pool.cuts[name] = { pool.fence, pool.now, configured, before and math.min(2 * before[4], MOST_MS) or FIRST_MS, rate }
+        set_rate(record_of(charge.field), bucket, rate)
     end
 end
 
