@@ -185,7 +185,8 @@ def test_many_accounts_come_back_in_parts() -> None:
     limits = pool_of(Bucket("requests", 600, jitter_ms=0), keys=40)
     rig = mini_rig(limits, "A", "B")
     ids = [f"A-{number:x}" for number in range(1, 41)]
-    granted(rig, *ids)
+    for id in ids:
+        granted(rig, id)
     rig.taken("A", *(settle(id, 0, 0, pause_ms=0, code=REQUESTS) for id in ids))
     cut = len(remembered(rig))
     assert cut > 32
