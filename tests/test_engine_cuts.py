@@ -244,10 +244,11 @@ def test_a_limit_that_is_gone_is_forgotten() -> None:
     assert remembered(rig) == {}
 
 
-@pytest.mark.parametrize("keys", [1, 9])
-def test_nobody_is_denied_who_could_go_once_it_is_back(keys: int) -> None:
+@pytest.mark.parametrize(("keys", "window_ms"), [(1, 0), (9, 0), (1, 10_000), (1, 60_000)])
+def test_nobody_is_denied_who_could_go_once_it_is_back(keys: int, window_ms: int) -> None:
     """The bound of a start is that of the limits as they are configured: what was cut may come back meanwhile."""
-    limits: PoolLimits = pool_of(Bucket("requests", 60, burst_ms=2_000, jitter_ms=0), keys=keys)
+    limit = Bucket("requests", 60, burst_ms=2_000, jitter_ms=0, window_ms=window_ms)
+    limits: PoolLimits = pool_of(limit, keys=keys)
     rig = mini_rig(limits, "A")
     number = 0
     for _ in range(keys):
@@ -256,7 +257,7 @@ def test_nobody_is_denied_who_could_go_once_it_is_back(keys: int) -> None:
             if rig.enqueue("A", f"A-{number:x}", wait_ms=0)[0] == "g":
                 throttled(rig, f"A-{number:x}")
             rig.advance(300)
-    patience_ms = [1_000 * (more // keys + 3) for more in range(1, 40)]
+    patience_ms = [1_250 * (more // keys) + 3_000 for more in range(1, 40)]
     results = [
         rig.enqueue("A", f"A-{number + more:x}", wait_ms=ms)[0] for more, ms in enumerate(patience_ms, 1)
     ]
