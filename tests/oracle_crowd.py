@@ -99,7 +99,7 @@ class Member:
         amounts = [bucket.capacity * part // 7 for part in range(8)]
         waits = [(need, bucket.wait_ms(need, 0, now)) for need in amounts]
         return all(
-            self.at + need // bucket.rate * bucket.tick_ms <= now + wait for need, wait in waits if wait
+            self.at + need // bucket.configured * bucket.tick_ms <= now + wait for need, wait in waits if wait
         )
 
 

@@ -52,16 +52,17 @@ def test_2_oracle_agrees_with_a_crowd_but_for_the_key(seed: int, is_uniform: boo
 
 def assert_index(books: Books) -> None:
     """Each bucket, and each account's gate, has one member in the index, and none promises too little."""
-    domains, units = books.members["A"].domains, books.rig.units()
+    domains, units, shown = books.members["A"].domains, books.rig.units(), books.rig.snapshot()["domains"]
     found = {member.place: member for member in index_of(books.rig)}
     assert len(found) == len(index_of(books.rig))
     expected = {(domain.name, "*", 0) for domain in domains}
     for domain in domains:
         for lane in domain.lanes:
             stored = units.get(f"{domain.name}|{lane.lane}", [])
-            for limit, (level, held, ms) in zip(lane.buckets, stored, strict=True):
+            lines = shown[domain.name]["lanes"][lane.lane] or ()
+            for limit, (level, held, ms), line in zip(lane.buckets, stored, lines, strict=True):
                 bucket = OracleBucket(limit, ms)
-                bucket.level, bucket.held = level, held
+                bucket.level, bucket.held, bucket.rate = level, held, line.get("cut", bucket.rate)
                 bucket.refill(books.now)
                 [place] = [p for p in found if p[:2] == (domain.name, lane.lane) and p[2] == kind_of(limit)]
                 expected.add(place)

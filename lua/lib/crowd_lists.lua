@@ -45,13 +45,17 @@ local function choice_at(crowd, prefix, i)
     return list.choices[i]
 end
 
+--@include lib/configured
+
 -- The lists that tell of a need, and what is added for it in each, in ms; the earliest ms in which any domain is free.
+-- (None refills faster than configured: one that was cut may be the one that was read.)
 local function outlooks(crowd, ticket, choice)
     local found = { { "z|*|0", 0, at_of(crowd, "z|*|0", 1) or -NEVER } }
     for _, record in ipairs(choice.records) do
         for _, bucket in ipairs(record.buckets) do
             local shape = bucket.shape
-            local added = math.floor(math.min(need_of(shape, ticket), shape.capacity) / shape.rate) * shape.tick
+            local added = math.min(need_of(shape, ticket), shape.capacity) / configured_rate(shape, record.field)
+            added = math.floor(added) * shape.tick
             local prefix = string.format("z|%s|%d", record.domain and "*" or crowd.lane, shape.kind % 100)
             found[#found + 1] = { prefix, added, (at_of(crowd, prefix, 1) or -NEVER) + added }
         end

@@ -20,15 +20,7 @@ local function sure_need(shape, sums, ratio)
     return (shape.rule == AT_START_ADJUST and math.floor(ratio * amount) or amount) * shape.unit
 end
 
--- The rate that a bucket of a record comes back to, if it was cut.
-local function configured_rate(shape, field)
-    if not shape.is_window then
-        return shape.most
-    end
-    --@include lib/cuts
-    local cut = pool.cuts[field .. "|" .. shape.kind % 100]
-    return cut and cut[3] or shape.rate
-end
+--@include lib/configured
 
 local function ratio_of(lane, shape)
     return shape.rule > 0 and learned_ratio(lane, shape.code) or 1
