@@ -275,7 +275,7 @@ class Rig:
         def read(name: str) -> Any:
             if name in (index, expiries):
                 return self.client.execute_command("ZRANGE", name, 0, -1, "WITHSCORES")
-            is_mailbox = name.startswith(self.keys.mailboxes)
+            is_mailbox = name.startswith(self.keys.mailbox(""))
             return self.client.lrange(name, 0, -1) if is_mailbox else self.client.hgetall(name)
 
         return {name: self.timed(lambda name=name: read(name)) for name in self.every_key()}

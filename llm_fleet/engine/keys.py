@@ -1,5 +1,6 @@
 """The only file that spells a Redis key.
 
+The scripts make the name of a mailbox from KEYS[1] (lua/lib/records).
 All keys of a pool carry one hash tag, so that choice and charge are one atomic step on a
 cluster too, and pools spread over its slots. So do conversations, each with a tag of its own.
 """
@@ -53,11 +54,6 @@ class PoolKeys:
         prefix = self.prefix
         return [prefix + name for name in ("pool", "tickets", "index", "expiries", "ended:0", "ended:1")]
 
-    @property
-    def mailboxes(self) -> str:
-        """Prefix of the mailbox of a process (its id follows)."""
-        return f"{self.prefix}mailbox:"
-
     def mailbox(self, process: str) -> str:
         """The list in which grants and wake times for `process` arrive."""
-        return self.mailboxes + process
+        return f"{self.prefix}mailbox:{process}"
