@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,6 +15,7 @@ from llm_fleet.embedded import PrivateServer
 from llm_fleet.errors import ConfigError, CoordinationError
 from llm_fleet.store import Store, StoreOptions
 from llm_fleet.store.target import Address, parse_url
+from llm_fleet.store.wire import Wire
 
 Open = Callable[..., Store]
 OwnServer = Callable[..., PrivateServer]
@@ -160,3 +163,23 @@ def test_a_url_that_means_nothing_is_refused(url: str, why: str) -> None:
     with pytest.raises(ConfigError, match=rf"REDIS_URL\) cannot be used: .*({why}).*Known forms") as caught:
         Store(StoreOptions(url))
     assert "hid" not in str(caught.value)
+
+
+async def test_last_words_are_heard_when_our_own_write_meets_the_reset() -> None:
+    """A crowded server closes before it reads: the reset that our login draws must not hide why."""
+
+    def refuse(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        connection.sendall(b"-ERR max number of clients reached\r\n")
+        connection.close()
+
+    loop, listening = asyncio.get_running_loop(), socket.create_server(("127.0.0.1", 0))
+    with listening:
+        wire = Wire(loop)
+        await loop.create_connection(lambda: wire, *listening.getsockname())
+        refuse(listening)  # nothing between here and `gather` gives the loop time to read
+        first = wire.ask(("AUTH", "secret"), 1.0)
+        time.sleep(0.05)
+        said = await asyncio.gather(first, wire.ask(("PING",), 1.0), return_exceptions=True)
+    assert str(said[0]) == "ERR max number of clients reached"
+    assert isinstance(said[1], redis.exceptions.ConnectionError)

@@ -6,6 +6,8 @@ asyncio's protocol and hiredis's reader, with nothing between. Knows no address 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 from collections import deque
 from typing import Any, NamedTuple, cast
 
@@ -22,6 +24,7 @@ Command = tuple[Argument, ...]
 AUTHENTICATION = ("WRONGPASS", "NOAUTH", "ERR AUTH", "ERR invalid password", "ERR Client sent AUTH")
 CLOSED = "the connection was closed"
 CROWDED = "ERR max number of clients"
+READ_BYTES = 65_536
 
 
 class _Asked(NamedTuple):
@@ -148,9 +151,21 @@ class Wire(asyncio.Protocol):
             waiting.set_result(answer)
 
     def connection_lost(self, error: Exception | None) -> None:
+        if isinstance(error, OSError):
+            self._hear_last_words()
         self.fail(RedisConnectionError(str(error or CLOSED)))
         if not self.closed.done():
             self.closed.set_result(None)
+
+    def _hear_last_words(self) -> None:
+        """Take what came before a write of ours failed: a server that refuses us says why, and closes
+        before it has read anything; asyncio tells of the failed write and reads no more."""
+        transport = self.transport
+        if transport is None or transport.get_extra_info("sslcontext") is not None:
+            return
+        with contextlib.suppress(OSError):
+            while words := os.read(transport.get_extra_info("socket").fileno(), READ_BYTES):
+                self.data_received(words)
 
 
 def _again(error: Exception) -> Exception:
