@@ -108,7 +108,7 @@ class RedisConfig(Section):
 
     url: SecretStr | None = None
     namespace: Name = "llm_fleet"
-    on_redis_down: Literal["wait", "share", "open"] = "wait"
+    on_redis_down: Literal["share", "wait", "open"] = "share"
     lease_ttl_seconds: Annotated[Seconds, Field(ge=1)] = 15.0
     connect_timeout: Seconds = 2.0
     command_timeout: Seconds = 2.0
@@ -128,13 +128,6 @@ class RedisConfig(Section):
         if set(namespace) & set("{} "):
             raise ValueError("must not contain braces or spaces")
         return namespace
-
-    @field_validator("on_redis_down")
-    @classmethod
-    def _built(cls, mode: str) -> str:
-        if mode != "wait":
-            raise ValueError(f"`{mode}` is not built yet; write `wait`, or leave it out")
-        return mode
 
 
 def _with_name(name: str, entry: Any) -> Any:

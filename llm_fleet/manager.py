@@ -104,7 +104,11 @@ class LLMManager:
             command_timeout_s=config.redis.command_timeout,
         )
         self.fleet = Fleet(
-            options, config.redis.namespace, fleet_limits(config), ttl_s=config.redis.lease_ttl_seconds
+            options,
+            config.redis.namespace,
+            fleet_limits(config),
+            ttl_s=config.redis.lease_ttl_seconds,
+            on_redis_down=config.redis.on_redis_down,
         )
         self._entries = {name: _Entry(self, provider) for name, provider in config.providers.items()}
         logging.getLogger("llm_fleet").setLevel(config.global_.log_level)
@@ -191,16 +195,22 @@ class LLMManager:
         return await self.fleet.explain(ticket)
 
     def health(self) -> dict[str, Any]:
-        """For probes: `live` (never depends on Redis), `ready`, and `reasons` where it is not ready.
+        """For probes: `live` (never depends on Redis), `ready`, and `reasons` where not all is well.
 
+        A process that goes on without Redis (`redis.on_redis_down`) is ready, and its reasons say so.
         Waits for nothing. The first one begins to connect, so that a process that has not called
         yet becomes ready too; what Redis does is known within a third of `redis.lease_ttl_seconds`.
         """
         if self.is_closed:
             return {"live": True, "ready": False, "reasons": ["the manager is closed"]}
         self.fleet.connect()
-        reasons = [f"provider {name}: {fault}" for name, fault in self.fleet.faults().items()]
-        return {"live": True, "ready": not reasons, "reasons": reasons}
+        faults = self.fleet.faults()
+        reasons = {**faults, **self.fleet.absences()}
+        return {
+            "live": True,
+            "ready": not faults,
+            "reasons": [f"provider {name}: {reason}" for name, reason in reasons.items()],
+        }
 
     async def close(self) -> None:
         """End waits, settle what is known, close every connection. Twice is once."""

@@ -23,7 +23,7 @@ BAD_CONFIGS = {
     ),
     "no mapping": ("- providers\n", ["a list", "providers"]),
     "no YAML": ("providers: [\n", ["not readable as YAML"]),
-    "mode not built": (GOOD + "redis: {on_redis_down: share}\n", ["on_redis_down", "wait"]),
+    "unknown mode": (GOOD + "redis: {on_redis_down: fail}\n", ["on_redis_down", "share", "wait", "open"]),
 }
 
 

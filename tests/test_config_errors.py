@@ -70,8 +70,8 @@ ONE_FAULT = {
     " the name of a provider must not contain braces, ':' or spaces",
     (PROVIDER % "") + "\nglobal: {default_provider: antropic}": "llm.yaml: global.default_provider names no"
     " provider; did you mean anthropic?",
-    (PROVIDER % "") + "\nredis: {on_redis_down: share}": "llm.yaml: redis.on_redis_down:"
-    " `share` is not built yet; write `wait`, or leave it out",
+    (PROVIDER % "") + "\nredis: {on_redis_down: fail}": "llm.yaml: redis.on_redis_down:"
+    " must be 'share', 'wait' or 'open'",
     (PROVIDER % "")
     + "\npool: {min_size: 5, max_size: 2}": "llm.yaml: pool: min_size (5) is above max_size (2)",
     "": "llm.yaml: empty; it needs at least `providers:` with one provider in it",

@@ -38,13 +38,18 @@ class _Runtime:
     """What runs in this very process (a fork needs another)."""
 
     def __init__(
-        self, options: StoreOptions, namespace: str, pools: Mapping[str, PoolLimits], ttl_s: float
+        self,
+        options: StoreOptions,
+        namespace: str,
+        pools: Mapping[str, PoolLimits],
+        ttl_s: float,
+        on_redis_down: str,
     ) -> None:
         self.pid = os.getpid()
         self.io = IoThread()
         self.process = secrets.token_hex(4)
         self.store = Store(options)
-        seat = Seat(self.io, lambda: self.store, self.process, ttl_s)
+        seat = Seat(self.io, lambda: self.store, self.process, ttl_s, on_redis_down)
         self.desks = {name: Desk(seat, PoolKeys(namespace, name), limits) for name, limits in pools.items()}
         self._tasks: list[asyncio.Task[None]] = []
         self.io.submit(self._start)
@@ -64,6 +69,9 @@ class _Runtime:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for desk in self.desks.values():
             desk.room.fail_all()
+            if desk.away.is_active:
+                desk.away.come_back()
+                desk.steps.is_registered = False
             if desk.steps.epoch:
                 desk.steps.add(Leave())
         await asyncio.gather(*(desk.steps.close(CLOSE_TIMEOUT_S) for desk in self.desks.values()))
@@ -77,13 +85,21 @@ class Fleet:
     """Every pool of a configuration, as this process takes part in it.
 
     `pools` are the limits by pool name, `ttl_s` the seconds after which the leases of a dead
-    process end. Opens nothing before the first call.
+    process end. `on_redis_down`: `share`, this process goes on with its part of the limits; `open`,
+    without limits; `wait`, calls wait. Opens nothing before the first call.
     """
 
     def __init__(
-        self, options: StoreOptions, namespace: str, pools: Mapping[str, PoolLimits], *, ttl_s: float = 15.0
+        self,
+        options: StoreOptions,
+        namespace: str,
+        pools: Mapping[str, PoolLimits],
+        *,
+        ttl_s: float = 15.0,
+        on_redis_down: str = "wait",
     ) -> None:
         self._options, self.namespace, self._ttl_s = options, namespace, ttl_s
+        self._on_redis_down = on_redis_down
         self._pools = dict(pools)
         self._keys = {name: PoolKeys(namespace, name) for name in pools}
         self._lock = threading.Lock()
@@ -119,7 +135,9 @@ class Fleet:
             raise ManagerClosed("the manager is closed; get a new one with get_llm_manager()")
         with self._lock:
             if self._runtime is None:
-                self._runtime = _Runtime(self._options, self.namespace, self._pools, self._ttl_s)
+                self._runtime = _Runtime(
+                    self._options, self.namespace, self._pools, self._ttl_s, self._on_redis_down
+                )
             return self._runtime
 
     async def run(self, work: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
@@ -146,11 +164,20 @@ class Fleet:
             return dict.fromkeys(self._pools, "not connected to Redis yet")
         faults = {}
         for name, desk in runtime.desks.items():
-            if desk.steps.outage is not None:
+            if desk.steps.outage is not None and not desk.away.is_active:
                 faults[name] = str(desk.steps.outage.error)
             elif not desk.steps.epoch:
                 faults[name] = "not connected to Redis yet"
         return faults
+
+    def absences(self) -> dict[str, str]:
+        """What this process does without Redis, by pool, and why. Empty: it needs not."""
+        runtime = self._runtime
+        return {
+            name: f"{str(desk.steps.outage.error).rstrip('.')}; {desk.away.note()}"
+            for name, desk in (runtime.desks.items() if runtime else ())
+            if desk.away.is_active and desk.steps.outage is not None
+        }
 
     async def change_limits(self, limits: PoolLimits) -> None:
         """Replace the limits of a pool for the whole fleet."""

@@ -51,11 +51,12 @@ class Heartbeat:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._last_report = 0.0
+        self._last_report = self._placed_at = 0.0
         self._parts: deque[tuple[Sequence[Lease], tuple[str, str]]] = deque()
 
     def tick(self) -> None:
         """Look after everything that time may have changed."""
+        self._desk.steps.tick()
         self._desk.catch_up()
         self._desk.room.check_answers()
         if not self._parts and self._is_due(time.monotonic()):
@@ -64,7 +65,16 @@ class Heartbeat:
         if self._parts and self._desk.steps.outage is None:
             leases, span = self._parts.popleft()
             held = [lease for lease in leases if not lease.is_ended]
-            self._desk.steps.add(Beat(held, self._desk.inbound.beaten, span))
+            beat = Beat(held, self._desk.inbound.beaten, span, asks_place=self._asks_place())
+            self._desk.steps.add(beat)
+
+    def _asks_place(self) -> bool:
+        """Now and then: where this process stands in the fleet, for when Redis is away."""
+        now, desk = time.monotonic(), self._desk
+        if desk.away.mode == "wait" or now - self._placed_at < desk.ttl_s / 3:
+            return False
+        self._placed_at = now
+        return True
 
     def _is_due(self, now: float) -> bool:
         desk = self._desk

@@ -89,7 +89,7 @@ class Inbound:
         self._desk.steps.poke()
 
     def beaten(self, result: Sequence[Any], sent_at: float, leases: Sequence[Lease]) -> None:
-        """Take a heartbeat's answer: {"h", unknown {id, state}, missing grants}."""
+        """Take a heartbeat's answer: {"h", unknown {id, state}, missing grants, and the place if asked}."""
         desk, unknown = self._desk, dict(result[1])
         for lease in leases:
             state = unknown.get(lease.ticket)
@@ -102,6 +102,8 @@ class Inbound:
                 desk.leases.pop(lease.ticket, None)
         for grant in result[2]:
             self._grant(grant, sent_at)
+        if len(result) > 3:
+            desk.away.told(result[3])
 
     def close(self) -> None:
         """Disarm all timers."""

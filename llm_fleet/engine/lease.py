@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from .values import Need, Settlement
 
 if TYPE_CHECKING:
+    from .share.books import Charges
     from .tickets import Desk
 
 __all__ = ["Lease"]
@@ -40,6 +41,8 @@ class Lease:
         self.is_sent = False
         self.is_lost = False
         self.is_ended = False
+        self.local: Charges | None = None
+        """What it took from this process's share, as long as Redis does not know of it."""
 
     def __repr__(self) -> str:
         return f"Lease(ticket={self.ticket!r}, key_id={self.key_id!r}, fence={self.fence})"

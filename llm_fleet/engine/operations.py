@@ -16,14 +16,20 @@ Wire = list[Any]
 
 
 class Waiter:
-    """A ticket of this process that waits for its grant, and the future of who asked."""
+    """A ticket of this process that waits for its grant, and the future of who asked.
+
+    `is_asked`: Redis was, or will be, asked for it; `is_queued`: it waits there. `is_stuck`: while Redis
+    is away, it is too large for the share of this process.
+    """
 
     def __init__(self, lease: Lease, future: asyncio.Future[Any], deadline: float) -> None:
         self.lease = lease
         self.future = future
         self.deadline = deadline
         self.created = time.monotonic()
+        self.is_asked = False
         self.is_queued = False
+        self.is_stuck = False
         self.is_done = False
 
     @property
@@ -125,7 +131,8 @@ class Beat(Operation):
     """Report leases that are held: only what is reported is renewed.
 
     `span` are two ticket ids: Redis names the leases of this process with an id after the first, up to the
-    second, that are not reported; an empty one is no bound.
+    second, that are not reported; an empty one is no bound. `asks_place`: Redis also tells the place of this
+    process in the fleet.
     """
 
     def __init__(
@@ -133,13 +140,17 @@ class Beat(Operation):
         leases: Sequence[Lease],
         take: Callable[[Sequence[Any], float, Sequence[Lease]], None],
         span: tuple[str, str] = ("", ""),
+        *,
+        asks_place: bool = False,
     ) -> None:
         self._leases, self._take, self._span = leases, take, span
+        self._asks_place = asks_place
 
     def wire(self, now: float) -> Wire:
         for lease in self._leases:
             lease.reported_tokens = lease.output_tokens
-        return ["h", [[lease.ticket, lease.reported_tokens] for lease in self._leases], *self._span]
+        held = [[lease.ticket, lease.reported_tokens] for lease in self._leases]
+        return ["h", held, *self._span, *([1] if self._asks_place else [])]
 
     def answer(self, result: Sequence[Any], sent_at: float) -> None:
         self._take(result, sent_at, self._leases)

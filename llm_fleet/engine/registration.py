@@ -8,14 +8,14 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .lease import Lease
 from .values import DomainLimits, PoolLimits
 
-__all__ = ["Known", "keyset_hash", "offer"]
+__all__ = ["Known", "keyset_hash", "lease_wire", "offer"]
 
 _STARTED_AT = time.time()
 
@@ -51,9 +51,10 @@ def _order_wire(limits: PoolLimits) -> list[Any]:
     return [_short_hash(json.dumps([limits.aging_ms, weights, limited])), limits.aging_ms, weights, limited]
 
 
-def _lease_wire(lease: Lease, keyset: str) -> list[Any]:
-    need, predicted, is_cold = lease.need, min(lease.need.max_output_tokens, 256), 1
-    charged = [need.input_tokens, need.max_output_tokens, predicted, is_cold, lease.output_tokens]
+def lease_wire(lease: Lease, keyset: str, predicted: int, is_cold: bool) -> list[Any]:
+    """A lease that Redis may not know, as lua/lib/recovery takes it."""
+    need = lease.need
+    charged = [need.input_tokens, need.max_output_tokens, predicted, int(is_cold), lease.output_tokens]
     queue = f"{need.lane}|{keyset}"
     return [lease.ticket, lease.key_id, queue, lease.fence, *charged, need.band, need.tenant, need.tag]
 
@@ -84,8 +85,10 @@ def _config_wire(limits: PoolLimits) -> dict[str, Any]:
     return {**config, "digest": _short_hash(json.dumps(config))}
 
 
-def offer(limits: PoolLimits, known: Known, ttl_s: float, leases: Iterable[Lease]) -> str:
-    """ARGV[4] of pool_register."""
+def offer(
+    limits: PoolLimits, known: Known, ttl_s: float, leases: Iterable[Lease], returns: Sequence[Any] = ()
+) -> str:
+    """ARGV[3] of pool_register."""
     keyset = keyset_hash(limits)
     return json.dumps(
         {
@@ -98,6 +101,9 @@ def offer(limits: PoolLimits, known: Known, ttl_s: float, leases: Iterable[Lease
             "keyset": keyset,
             "keyset_keys": limits.key_ids,
             "info": _info(limits),
-            "leases": [_lease_wire(lease, keyset) for lease in leases],
+            "leases": [
+                lease_wire(lease, keyset, min(lease.need.max_output_tokens, 256), True) for lease in leases
+            ],
+            "returns": returns,
         }
     )

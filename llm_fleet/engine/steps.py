@@ -27,6 +27,8 @@ __all__ = ["Outage", "Reply", "StepRunner"]
 MAX_OPERATIONS = 128
 LINGER_S = 0.005
 BACKOFF_S = (0.02, 0.05, 0.1, 0.2, 0.5)
+LATE_TICKS = 5
+"""A call not answered for so many turns of the heartbeat is late: 200 to 250 ms in which our own loop ran."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,10 @@ class Registrar(Protocol):
     process: str
     keys: PoolKeys
 
+    @property
+    def is_away(self) -> bool: ...
+    def went_away(self, since: float, error: CoordinationError) -> bool: ...
+    def came_back(self) -> None: ...
     def offer(self) -> str: ...
     def registered(self, outcome: Sequence[str], processes: int) -> None: ...
     def stepped(self, reply: Reply) -> None: ...
@@ -76,6 +82,8 @@ class StepRunner:
         self.fence = 0
         self.last_sent = 0.0
         self.outage: Outage | None = None
+        self._asked_at: float | None = None
+        self._ticks = 0
 
     def add(self, operation: Operation) -> None:
         """Put an operation into the next step; one that nobody awaits may linger for company."""
@@ -89,6 +97,19 @@ class StepRunner:
         """Send a step even if nothing is to be said: a timer's call."""
         self._is_poked = True
         self._start()
+
+    def tick(self) -> None:
+        """A turn of the heartbeat: notices that Redis is late, before our own timeout does."""
+        if self._asked_at is None:
+            return
+        self._ticks += 1
+        if self._ticks == LATE_TICKS:
+            error = CoordinationError(f"Redis at {self._store().description} has not answered for 0.25 s")
+            self._lost(self._asked_at, error)
+
+    def _lost(self, since: float, error: CoordinationError) -> None:
+        if self._registrar.went_away(since, error):
+            self.outage = self.outage or Outage(since, error)
 
     def _start(self) -> None:
         if self._linger is not None:
@@ -110,7 +131,10 @@ class StepRunner:
 
     async def _round(self) -> bool:
         self._is_poked = False
+        started = time.monotonic()
         try:
+            if self._registrar.is_away:
+                await self._probe()
             if not self.is_registered:
                 await self._register()
             batch = [self._outbox.popleft() for _ in range(min(MAX_OPERATIONS, len(self._outbox)))]
@@ -122,15 +146,31 @@ class StepRunner:
         except CoordinationError as error:
             self._failures += 1
             self._is_poked = True
+            self._lost(started, error)
             self.outage = self.outage or Outage(time.monotonic(), error)
             return False
+        finally:
+            self._asked_at = None
         self._failures = 0
-        self.outage = None
+        if self._registrar.is_away:  # it answered late: see whether it is quick again
+            self._is_poked = True
+        else:
+            self.outage = None
         return True
+
+    async def _probe(self) -> None:
+        """See whether Redis is back: it answers, and without delay."""
+        self._asked_at, self._ticks = time.monotonic(), 0
+        await self._store().call("EXISTS", self._keys[0])
+        if self._ticks >= LATE_TICKS:
+            raise CoordinationError(f"Redis at {self._store().description} answers only after 0.25 s or more")
+        self._registrar.came_back()
+        self.is_registered = False
 
     async def _register(self) -> None:
         script, registrar = load_script("pool_register"), self._registrar
         arguments = [registrar.process, secrets.token_hex(6), registrar.offer()]
+        self._asked_at, self._ticks = time.monotonic(), 0
         reply = await self._store().script(script, self._keys, arguments)
         self.epoch, self.fence, self.is_registered = reply[1], reply[2], True
         registrar.registered(reply[4], reply[5])
@@ -139,6 +179,7 @@ class StepRunner:
         script, sent_at = load_script("pool_step"), time.monotonic()
         wires = (operation.wire(sent_at) for operation in batch)
         call = encode_call(self._registrar.process, self.epoch, self.fence, wires)
+        self._asked_at, self._ticks = sent_at, 0
         reply = json.loads(await self._store().script(script, self._keys, [call]))
         if reply[0] == "register":
             self.is_registered = False

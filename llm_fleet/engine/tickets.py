@@ -13,14 +13,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import LLMFleetError
+from ..errors import CoordinationError, LLMFleetError
 from ..store import Store
 from .inbound import Inbound
 from .keys import PoolKeys
 from .lease import Lease
 from .operations import Beat, Cancel, Settle, Waiter
 from .pacing import Pacer
-from .registration import Known, offer
+from .registration import Known, keyset_hash, offer
+from .share import Away
 from .steps import Reply, StepRunner
 from .thread import IoThread
 from .values import Denial, Need, PoolLimits, Settlement
@@ -31,12 +32,13 @@ __all__ = ["Desk", "Seat"]
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """How this process takes part: its I/O thread, its store, its id, its lease TTL."""
+    """How this process takes part: its I/O thread, store, id, lease TTL, and what it does without Redis."""
 
     io: IoThread
     store: Callable[[], Store]
     process: str
     ttl_s: float
+    on_redis_down: str = "wait"
 
 
 class Desk:
@@ -44,7 +46,8 @@ class Desk:
 
     def __init__(self, seat: Seat, keys: PoolKeys, limits: PoolLimits) -> None:
         self._io, self.process, self.ttl_s = seat.io, seat.process, seat.ttl_s
-        self.keys, self.limits = keys, limits
+        self.keys, self.limits, self.keyset = keys, limits, keyset_hash(limits)
+        self.away = Away(self, seat.on_redis_down)
         self.steps = StepRunner(seat.store, self)
         self.room = WaitingRoom(self, seat.store)
         self.leases: dict[str, Lease] = {}
@@ -88,7 +91,7 @@ class Desk:
 
     def submit_settle(self, lease: Lease, settlement: Settlement) -> None:
         """Any thread: end a lease with its usage."""
-        self._io.submit(lambda: self._end(lease, Settle(lease.ticket, settlement)))
+        self._io.submit(lambda: self._end(lease, Settle(lease.ticket, settlement), settlement))
 
     def submit_cancel(self, lease: Lease) -> None:
         """Any thread: undo a lease whose request was never sent."""
@@ -96,15 +99,21 @@ class Desk:
 
     def pace(self, lease: Lease, *, is_in_line: bool = False) -> float:
         """Seconds to wait before sending, then to ask again: none, unless the grant is older than J."""
-        now, domains = time.monotonic(), self._domains.get(lease.key_id, (lease.key_id,))
+        now, domains = time.monotonic(), self.domains_of(lease)
         if is_in_line:
             return self._pacer.leave(domains, lease.spacing_s, now)
         if now - lease.granted_at <= self.limits.jitter_s or not lease.spacing_s:
             return 0.0
         return self._pacer.join(domains, lease.spacing_s, now)
 
+    def domains_of(self, lease: Lease) -> tuple[str, ...]:
+        """The domains of a lease's key."""
+        return self._domains.get(lease.key_id, (lease.key_id,))
+
     async def renew(self, lease: Lease) -> bool:
         """Any loop: whether Redis still knows the lease; renews it if so."""
+        if self.away.is_active:
+            return False
         loop = asyncio.get_running_loop()
         future: asyncio.Future[bool] = loop.create_future()
 
@@ -142,9 +151,13 @@ class Desk:
         self._loops.add(waiter.lease.loop)
         self.room.join(waiter)
 
-    def _end(self, lease: Lease, operation: Settle | Cancel) -> None:
+    def _end(self, lease: Lease, operation: Settle | Cancel, settlement: Settlement | None = None) -> None:
         self.leases.pop(lease.ticket, None)
-        self.steps.add(operation)
+        if settlement is not None:
+            self.away.learn(lease.need, settlement)
+        if lease.local is None:
+            self.steps.add(operation)
+        self.away.ended(lease, settlement)
 
     def hand_over(self, waiter: Waiter, outcome: Lease | Denial | Exception) -> None:
         """Give who waited the outcome, on the waiter's own loop; a lease nobody can take goes back."""
@@ -154,6 +167,19 @@ class Desk:
 
     # -- what the step runner asks of us -------------------------------------------------------
 
+    @property
+    def is_away(self) -> bool:
+        """Redis is away, and this process goes on without it."""
+        return self.away.is_active
+
+    def went_away(self, since: float, error: CoordinationError) -> bool:
+        """Redis has given nothing since then. True: this process goes on without it."""
+        return self.away.begin(since, error)
+
+    def came_back(self) -> None:
+        """Redis answers again: the next registration tells it what it missed."""
+        self.away.come_back()
+
     def offer(self) -> str:
         """What this process registers with."""
         self._known.epoch, self._known.fence = self.steps.epoch, self.steps.fence
@@ -161,12 +187,14 @@ class Desk:
             self.limits,
             self._known,
             self.ttl_s,
-            [lease for lease in self.leases.values() if not lease.is_lost],
+            [lease for lease in self.leases.values() if not lease.is_lost and lease.local is None],
+            self.away.returns.offer(),
         )
 
     def registered(self, outcome: Sequence[str], processes: int) -> None:
         """The pool knows us (again): everybody who waits enqueues again under the same id."""
         self._known.is_lost = False
+        self.away.registered()
         self.applied, self.processes = outcome, processes
         self.room.enqueue_again()
 
@@ -183,6 +211,7 @@ class Desk:
     def change_limits(self, limits: PoolLimits) -> None:
         """Register again, with other limits."""
         self.limits, self._domains = limits, dict(limits.keys)
+        self.keyset = keyset_hash(limits)
         self.room.use_keys(limits)
         self.steps.is_registered = False
         self.steps.poke()

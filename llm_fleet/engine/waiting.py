@@ -5,6 +5,7 @@ Every wait has a deadline; whatever way it ends, its ticket ends too. Lives on t
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -58,13 +59,30 @@ class WaitingRoom:
         if waiter.is_done:
             return
         self.asking[waiter.ticket] = waiter
-        self._enqueue(waiter)
+        if self._desk.away.is_active:
+            self._desk.away.join(waiter)
+        else:
+            self._enqueue(waiter)
+
+    def take_over(self, waiter: Waiter) -> None:
+        """It goes without Redis: what it asked for there ends, and it goes on under another id."""
+        self._leave(waiter)
+        if waiter.is_asked:
+            self._cancel(waiter)
+            waiter.lease.ticket = self._desk.new_ticket()
+
+    def _cancel(self, waiter: Waiter) -> None:
+        """End its ticket in Redis, if that can know of it."""
+        if waiter.is_asked:
+            waiter.is_asked = False
+            self._desk.steps.add(Cancel(waiter.ticket))
 
     def _enqueue(self, waiter: Waiter) -> None:
         keys, affinity = self._key_ids, waiter.need.affinity
         preferred = keys[crc32(affinity.encode()) % len(keys)] if affinity else ""
         operation = Enqueue(waiter, self._keyset, preferred, self._max_queued)
         operation.take = self._enqueued
+        waiter.is_asked = True
         self._desk.steps.add(operation)
 
     def _enqueued(self, waiter: Waiter, result: Sequence[Any], sent_at: float) -> None:
@@ -92,7 +110,7 @@ class WaitingRoom:
     def _renumber(self, waiter: Waiter) -> None:
         """The ticket ended without us (dropped while this process was silent): take a new one."""
         self._leave(waiter)
-        waiter.lease.ticket = self._desk.new_ticket()
+        waiter.lease.ticket, waiter.is_asked = self._desk.new_ticket(), False
         self.join(waiter)
 
     def _leave(self, waiter: Waiter) -> Waiter | None:
@@ -105,7 +123,8 @@ class WaitingRoom:
         """The ticket is a lease: {key, fence, spacing ms}, since `granted_at` (monotonic) at the earliest."""
         lease = waiter.lease
         lease.key_id, lease.fence, lease.spacing_s = grant[0], int(grant[1]), int(grant[2]) / 1000
-        lease.granted_at, lease.alive_until = granted_at, granted_at + self._desk.ttl_s
+        lease.granted_at = granted_at
+        lease.alive_until = math.inf if lease.local else granted_at + self._desk.ttl_s
         self._desk.leases[lease.ticket] = lease
         self.finish(waiter, lease)
 
@@ -145,9 +164,11 @@ class WaitingRoom:
     def _lose(self, waiter: Waiter, error: CoordinationError | None) -> None:
         where = self._store().description
         text = str(error) if error else f"{where} did not answer in time; look at its load and latency"
+        if note := self._desk.away.note(waiter):
+            text = f"{text.rstrip('.')}; {note}"
         waited = time.monotonic() - waiter.created
         self.finish(waiter, CoordinationError(f"pool {self._pool}: no grant after {waited:.1f} s: {text}"))
-        self._desk.steps.add(Cancel(waiter.ticket))
+        self._cancel(waiter)
 
     def check_answers(self) -> None:
         """End the waits that Redis has not answered for too long."""
@@ -159,7 +180,8 @@ class WaitingRoom:
             return
         for waiter in self.everybody():
             since = max(outage.since, waiter.created)
-            if now >= min(since + OUTAGE_LIMIT_S, waiter.deadline):
+            most = math.inf if self._desk.away.serves(waiter) else since + OUTAGE_LIMIT_S
+            if now >= min(most, waiter.deadline):
                 self._lose(waiter, outage.error)
 
     def withdraw(self, waiter: Waiter) -> None:
@@ -167,7 +189,7 @@ class WaitingRoom:
             return
         waiter.is_done = True
         if self._leave(waiter) is not None:
-            self._desk.steps.add(Cancel(waiter.ticket))
+            self._cancel(waiter)
 
     def fail_all(self) -> None:
         """The manager closes: everybody who waits is told so."""
@@ -175,7 +197,7 @@ class WaitingRoom:
             self.finish(
                 waiter, ManagerClosed(f"pool {self._pool}: the manager was closed while a call waited")
             )
-            self._desk.steps.add(Cancel(waiter.ticket))
+            self._cancel(waiter)
         self._deadlines.close()
         self._desk.inbound.close()
 
@@ -183,4 +205,6 @@ class WaitingRoom:
         """Under the same ids: the pool's state was lost, or it does not know this process any more."""
         for waiter in list(self.queued.values()):
             self._leave(waiter)
+            self.join(waiter)
+        for waiter in [waiter for waiter in self.asking.values() if not waiter.is_asked]:
             self.join(waiter)

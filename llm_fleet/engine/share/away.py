@@ -1,0 +1,243 @@
+"""Serves who waits while Redis is away, from this process's share of the limits (ENGINE.md §6).
+
+It begins when Redis has not answered for 250 ms, or cannot be reached, and ends with the first quick
+answer. A process that Redis never told its place in the fleet waits instead. Lives on the I/O loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...errors import CoordinationError
+from ..lease import Lease
+from ..operations import Settle, Waiter
+from ..registration import lease_wire
+from ..values import Need, Settlement
+from .books import Ask, Books, Charges, Choice, Scene
+from .bucket import NEVER
+from .lines import Line, Lines
+from .outputs import RecentOutputs
+from .pauses import Pauses
+from .place import Place
+from .returns import Return, Returns
+
+if TYPE_CHECKING:
+    from ..tickets import Desk
+
+__all__ = ["MODES", "Away"]
+
+log = logging.getLogger(__name__)
+
+MODES = ("share", "wait", "open")
+
+
+def now_ms() -> int:
+    """The clock of the share: monotonic."""
+    return int(time.monotonic() * 1000)
+
+
+@dataclass(slots=True)
+class _Absence:
+    """One absence of Redis: since when (monotonic), and what is decided in it."""
+
+    since: float
+    books: Books
+    pauses: Pauses
+    lines: Lines
+    processes: int
+    requests: int = 0
+
+
+class Away:
+    """The share of a desk, used while Redis is away; in mode `wait` never."""
+
+    def __init__(self, desk: Desk, mode: str) -> None:
+        self._desk, self.mode = desk, mode
+        self.returns = Returns()
+        self._outputs = RecentOutputs()
+        self._place: Place | None = None
+        self._absence: _Absence | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._pumping: asyncio.Handle | None = None
+
+    @property
+    def is_active(self) -> bool:
+        """Redis is away, and this process goes on without it."""
+        return self._absence is not None
+
+    def told(self, place: Sequence[Any]) -> None:
+        """Take a heartbeat's answer: {processes, rank, {key out of service: ms left, or 0 for ever}}."""
+        processes, rank, outages = place
+        now = now_ms()
+        left = dict(outages) if outages else {}  # an empty table of Lua is a list
+        self._place = Place(
+            processes, rank, {key: now + int(ms) if int(ms) else NEVER for key, ms in left.items()}
+        )
+
+    def serves(self, waiter: Waiter) -> bool:
+        """Whether this wait may end without Redis."""
+        return self._absence is not None and not waiter.is_stuck
+
+    def note(self, waiter: Waiter | None = None) -> str:
+        """For people: what this process does meanwhile; "" where it only waits."""
+        if self.mode == "wait":
+            return ""
+        if self._absence is None:
+            return "" if self._place else "its place in the fleet is not known yet, so it only waits"
+        if self.mode == "open":
+            return "this process goes on without limits (redis.on_redis_down: open)"
+        part = f"its part of the limits, as one of {self._absence.processes} processes"
+        if waiter is not None and waiter.is_stuck:
+            need = waiter.need
+            size = f"{need.input_tokens} input and at most {need.max_output_tokens} output tokens"
+            return f"{part}, is too small for this call ({size})"
+        return f"this process goes on with {part}"
+
+    # -- begin and end -------------------------------------------------------------------------
+
+    def begin(self, since: float, error: CoordinationError) -> bool:
+        """Redis has given nothing since then (monotonic). False: this process can only wait."""
+        if self.mode == "wait" or self._place is None or self._absence is not None:
+            return False
+        desk, place = self._desk, self._place
+        books = Books(desk.limits, place, int(since * 1000), is_open=self.mode == "open")
+        lines = Lines(desk.limits.aging_ms / 1000)
+        self._absence = _Absence(since, books, Pauses(books), lines, place.processes)
+        log.warning("llm_fleet.redis.lost: provider %s: %s; %s", desk.keys.pool, error, self.note())
+        for waiter in sorted(desk.room.everybody(), key=lambda waiter: waiter.created):
+            waiter.is_stuck = False
+            lines.add(waiter, books.tenant_of(waiter.need))
+        self._pump()
+        return True
+
+    def come_back(self) -> None:
+        """Redis answers: the next registration tells what went without it, and from then on Redis counts."""
+        absence, self._absence = self._absence, None
+        if absence is None:
+            return
+        self._disarm()
+        books, desk, now = absence.books, self._desk, now_ms()
+        moved = [lease for lease in desk.leases.values() if lease.local is not None]
+        wires = [self._hand_over(lease, lease.local, books, now) for lease in moved if lease.local]
+        for one in absence.pauses.lasting(now):
+            wires.append(self._hand_over(one.lease, one.charges, books, now))
+            desk.steps.add(Settle(one.lease.ticket, one.remainder(now)))
+        self.returns.add(Return(desk.new_ticket(), books.lacks(now), moved, wires))
+        seconds = time.monotonic() - absence.since
+        log.warning(
+            "llm_fleet.redis.back: provider %s: after %.1f s, in which %d requests went without it",
+            desk.keys.pool, seconds, absence.requests,
+        )  # fmt: skip
+
+    def _hand_over(self, lease: Lease, charges: Charges, books: Books, now: int) -> list[object]:
+        """From here on Redis counts the lease: its wire form."""
+        books.give_back(charges, now)
+        lease.local, lease.alive_until = None, time.monotonic() + self._desk.ttl_s
+        return lease_wire(lease, self._desk.keyset, charges.ask.predicted, charges.ask.is_cold)
+
+    def registered(self) -> None:
+        """Redis has taken what it was told."""
+        alive_until = time.monotonic() + self._desk.ttl_s
+
+        def renew(lease: Lease) -> None:
+            lease.alive_until = max(lease.alive_until, alive_until)
+
+        self.returns.acknowledged(renew)
+
+    def close(self) -> None:
+        """Serve nobody any more."""
+        self._absence = None
+        self._disarm()
+
+    # -- serving -------------------------------------------------------------------------------
+
+    def join(self, waiter: Waiter) -> None:
+        """Somebody asks while Redis is away."""
+        if self._absence is not None:
+            waiter.is_stuck = False
+            if self._absence.lines.add(waiter, self._absence.books.tenant_of(waiter.need)):
+                self._pump_soon()
+
+    def ended(self, lease: Lease, settlement: Settlement | None) -> None:
+        """A lease ended: settled, or cancelled (None). One that Redis granted frees its slots, or pauses."""
+        charges, lease.local = lease.local, None
+        absence = self._absence
+        if absence is None:
+            return
+        if settlement is not None and settlement.throttle is not None:
+            absence.pauses.add(lease, self._desk.domains_of(lease), charges, settlement, now_ms())
+        elif charges is not None and settlement is None:
+            absence.books.give_back(charges, now_ms())
+        elif charges is not None and settlement is not None:
+            absence.books.settle(charges, settlement, now_ms())
+        self._pump_soon()
+
+    def learn(self, need: Need, settlement: Settlement) -> None:
+        """How long an answer was."""
+        if settlement.output_tokens and settlement.throttle is None and self.mode != "wait":
+            self._outputs.add(need.lane, need.tag, settlement.output_tokens)
+
+    def take_out(self, key_id: str, seconds: float | None) -> bool:
+        """A key is out of service. True: Redis is away, and must be told later."""
+        if self._absence is None:
+            return False
+        self._absence.books.take_out(key_id, NEVER if seconds is None else now_ms() + seconds * 1000)
+        return True
+
+    def _pump_soon(self) -> None:
+        """Once for all that happens in this turn of the loop."""
+        if self._pumping is None:
+            self._pumping = asyncio.get_running_loop().call_soon(self._pump)
+
+    def _pump(self) -> None:
+        """Grant from the heads of the lines while the share affords them; wake when the next is."""
+        self._disarm()
+        absence = self._absence
+        if absence is None:
+            return
+        scene, blocked, wake_ms = Scene(now_ms(), self._in_flight(absence.books)), set[Line](), NEVER
+        while (turn := absence.lines.first(time.monotonic(), blocked)) is not None:
+            line, waiter = turn
+            ask = self._ask(waiter.need)
+            choice = absence.books.choose(ask, scene)
+            if choice is None:
+                waiter.is_stuck = True
+            elif choice.wait_ms == 0:
+                self._grant(absence, waiter, choice, ask)
+                scene.in_flight.update(choice.domains)
+            else:
+                blocked.add(line)
+                scene.ahead.update(dict(choice.needs))
+                wake_ms = min(wake_ms, choice.wait_ms)
+        if wake_ms < NEVER:
+            self._timer = asyncio.get_running_loop().call_later(wake_ms / 1000, self._pump)
+
+    def _disarm(self) -> None:
+        for handle in (self._timer, self._pumping):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._pumping = None
+
+    def _in_flight(self, books: Books) -> Counter[str]:
+        count: Counter[str] = Counter()
+        for lease in self._desk.leases.values():
+            count.update(books.with_tenant(lease.need, self._desk.domains_of(lease)))
+        return count
+
+    def _ask(self, need: Need) -> Ask:
+        return Ask(need, *self._outputs.predict(need.lane, need.tag, need.max_output_tokens))
+
+    def _grant(self, absence: _Absence, waiter: Waiter, choice: Choice, ask: Ask) -> None:
+        charges = absence.books.grant(choice, ask)
+        absence.requests += 1
+        absence.lines.granted()
+        self._desk.room.take_over(waiter)
+        waiter.lease.local = charges
+        grant = (choice.key_id, self._desk.steps.fence, charges.spacing_ms)
+        self._desk.room.granted(waiter, grant, time.monotonic())

@@ -1,0 +1,118 @@
+"""Dealing: all parts together are the limit, whoever is away; and what is told afterwards is enough."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_fleet.engine.share.bucket import LocalBucket, shape_of
+from llm_fleet.engine.share.dealt import Dealt
+from llm_fleet.engine.share.place import Place
+from llm_fleet.engine.values import Bucket
+from tests.fleets import limits, requests
+from tests.lua_library import examples
+
+TOKENS = "input_tokens"
+
+
+def places(processes: int) -> list[Place]:
+    return [Place(processes, rank, {}) for rank in range(processes)]
+
+
+@examples
+@given(st.integers(0, 10**6), st.integers(1, 300), st.text(max_size=8))
+def test_parts_add_up_to_the_limit(amount: int, processes: int, domain: str) -> None:
+    """No part is lost and none is dealt twice; two parts differ by one at most."""
+    parts = [place.part_of(amount, domain) for place in places(processes)]
+    assert sum(parts) == amount
+    assert max(parts) - min(parts) <= 1
+
+
+@examples
+@given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 60))
+def test_who_has_a_request_of_a_domain_has_a_slot_there(amount: int, slots: int, processes: int) -> None:
+    """All limits of a domain are dealt from the same process on: remainders fall together."""
+    for place in places(processes):
+        parts = place.part_of(min(amount, slots), "d"), place.part_of(max(amount, slots), "d")
+        assert parts[0] <= parts[1]
+
+
+def test_remainders_of_many_domains_do_not_fall_to_the_same() -> None:
+    """Twenty keys of 5 a minute among twenty processes: everybody can send something."""
+    domains = [f"d-k{i}" for i in range(20)]
+    got = [sum(place.part_of(5, domain) for domain in domains) for place in places(20)]
+    assert sum(got) == 100
+    assert min(got) >= 1
+
+
+def test_the_first_requests_of_a_fleet_do_not_leave_together() -> None:
+    """Ten processes, 60 requests a minute, all buckets empty at the same moment: one a second, as the limit says."""
+    pool = limits(requests(60, burst_ms=10_000))
+    waits = []
+    for place in places(10):
+        [record] = Dealt(pool, place, 0).records_of(("d-k0",), "*")
+        waits.append(record.buckets[0].wait_ms(60_000, 0, 0))
+    assert all(later - earlier == 1_000 for earlier, later in pairwise(sorted(waits)))
+
+
+@pytest.mark.parametrize("slots", [0, 3])
+def test_a_limit_too_small_for_all_leaves_some_without(slots: int) -> None:
+    """Of 3 requests (or slots) five processes get one, one, one, nothing and nothing."""
+    pool = limits(requests(600 if slots else 3), slots=slots)
+    records = [next(Dealt(pool, place, 0).records_of(("d-k0",), "*")) for place in places(5)]
+    assert sorted(record.is_empty for record in records) == [False, False, False, True, True]
+
+
+charges = st.tuples(st.integers(0, 7), st.integers(1, 3_000), st.integers(0, 20_000))
+
+
+@examples
+@given(
+    st.integers(500, 100_000),
+    st.integers(1, 8),
+    st.sampled_from([2_000, 10_000, 60_000]),
+    st.floats(0, 1),
+    st.lists(charges, max_size=60),
+)
+def test_after_an_absence_of_all_redis_has_no_more_than_is_left(
+    amount, processes, burst, filled, story
+) -> None:
+    """What Redis has refilled, less all that lacks, is at most the provider's own level; and all of it if unused."""
+    limit = Bucket(TOKENS, amount, burst_ms=burst, jitter_ms=0)
+    whole = shape_of(limit, amount)
+    level = int(filled * whole.capacity)
+    provider, in_redis = LocalBucket(whole, level, 0), LocalBucket(whole, level, 0)
+    locals_ = [LocalBucket(shape_of(limit, place.part_of(amount, "d")), 0, 0) for place in places(processes)]
+    now = 0
+    for who, tokens, passed in story:
+        now += passed
+        for bucket in (provider, in_redis, *locals_):
+            bucket.refill(now)
+        local, need = locals_[who % processes], tokens * 60_000
+        if local.wait_ms(need, 0, now) == 0 and need <= local.shape.capacity:
+            local.take(need)
+            provider.take(need)
+            assert provider.level >= 0, "more than the limit was sent"
+    assert in_redis.level - sum(local.lack() for local in locals_) <= provider.level
+    if not any(local.charged for local in locals_):
+        assert not any(local.lack() for local in locals_)
+
+
+@examples
+@given(st.integers(60, 6_000), st.integers(1, 10), st.data())
+def test_window_k_of_n_cut_off_use_their_parts_beside_the_limit(amount, processes, data) -> None:
+    """In any minute the cut off k of n charge at most k/n of the limit (and what their depth allows at once)."""
+    cut_off = data.draw(st.integers(1, processes))
+    limit = Bucket(TOKENS, amount, burst_ms=1_000, jitter_ms=0)
+    spent = 0
+    for place in places(processes)[:cut_off]:
+        bucket = LocalBucket(shape_of(limit, place.part_of(amount, "d")), 0, 0)
+        for now in range(0, 60_000, data.draw(st.integers(200, 2_000))):
+            bucket.refill(now)
+            while bucket.wait_ms(bucket.shape.unit, 0, now) == 0:
+                bucket.take(bucket.shape.unit)
+                spent += 1
+    assert spent <= amount * cut_off / processes + cut_off
