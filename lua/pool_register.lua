@@ -2,14 +2,15 @@
 --
 -- KEYS[1]  pool        hash   small records: lib/records, lib/registry
 -- KEYS[2]  tickets     hash   id -> live ticket
--- KEYS[3]  index       zset   lines, heads, leases
+-- KEYS[3]  index       zset   lines, heads, leases, who takes part
 -- KEYS[4]  expiries    zset   ticket id, by the lease clock in ms
 -- KEYS[5]  ended       hash   id -> how it ended, even minutes
 -- KEYS[6]  ended       hash   id -> how it ended, odd minutes
 -- ARGV[1]  process     id of the caller
 -- ARGV[2]  epoch       random, for a pool that is new or lost its state
 -- ARGV[3]  offer       JSON: known_epoch, known_fence, is_lost, ttl_ms, version, source, force,
---                      order, digest, domains, keys, keyset, keyset_keys, info, leases: lib/registry, lib/recovery
+--                      order, digest, domains, keys, keyset, keyset_keys, info, leases: lib/registry, lib/recovery;
+--                      and returns, or nothing: lib/returns
 --
 -- returns      {"ok", epoch, fence, now, {domain, "applied" | "same" | "kept", ...}, number of processes}
 --
@@ -17,6 +18,7 @@
 --              After lost writes no level is above 0, and what is in flight is charged again.
 --              An old process cannot roll back what a newer configuration has set.
 --              What processes that are gone have left behind is forgotten.
+--              What a process returns is taken once, and raises no level.
 
 --@include lib/parts
 local opening = "process|" .. ARGV[1]
@@ -52,6 +54,7 @@ local exists = open_pool(ARGV[1])
 --@include lib/offers
 --@include lib/enlisting
 --@include lib/recovery
+--@include lib/returns
 --@include lib/tags
 local lost = offer.known_epoch ~= "" and offer.known_epoch or nil
 pool.ttl = offer.ttl_ms
@@ -80,6 +83,7 @@ if is_survivor then
         reassert(lease)
     end
 end
+carry_out_returns(offer.returns or {}, is_survivor)
 if pool.is_new_crowd then
     load_records(names_of("limits"))
 end

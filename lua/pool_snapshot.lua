@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  pool        hash   small records: lib/records, lib/registry
 -- KEYS[2]  tickets     hash   id -> live ticket
--- KEYS[3]  index       zset   lines, heads, leases
+-- KEYS[3]  index       zset   lines, heads, leases, who takes part
 -- KEYS[4]  expiries    zset   ticket id, by the lease clock in ms
 -- KEYS[5]  ended       hash   id -> how it ended, even minutes
 -- KEYS[6]  ended       hash   id -> how it ended, odd minutes

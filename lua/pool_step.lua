@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  pool        hash   small records: lib/records
 -- KEYS[2]  tickets     hash   id -> live ticket: lib/tickets
--- KEYS[3]  index       zset   by name: lines and heads (lib/lines), leases (lib/leases)
+-- KEYS[3]  index       zset   by name: lines and heads (lib/lines), leases (lib/leases), who takes part (lib/shares)
 -- KEYS[4]  expiries    zset   ticket id, by the lease clock in ms
 -- KEYS[5]  ended       hash   id -> how it ended, even minutes
 -- KEYS[6]  ended       hash   id -> how it ended, odd minutes

@@ -275,6 +275,6 @@ def nothing_left(story: Story) -> Sequence[str]:
     ]
     return [
         *left,
-        *(kind + member for kind in members if kind for member in members[kind]),
+        *(kind + member for kind in members if kind for member in members[kind] if kind + member != "nA"),
         *story.state.live,
     ]

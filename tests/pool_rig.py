@@ -87,9 +87,10 @@ def cancel(ticket: str) -> Wire:
     return ["c", ticket]
 
 
-def beat(*leases: tuple[str, int]) -> Wire:
-    """Report leases with the output tokens produced so far."""
-    return ["h", [list(lease) for lease in leases]]
+def beat(*leases: tuple[str, int], asks: bool = False) -> Wire:
+    """Report leases with the output tokens produced so far; where it asks, the answer tells the share of the process."""
+    reported = [list(lease) for lease in leases]
+    return ["h", reported, "", "", 1] if asks else ["h", reported]
 
 
 def leave() -> Wire:
@@ -175,15 +176,17 @@ class Rig:
 
     def register(
         self, process: str, limits: PoolLimits, *, leases: Iterable[Lease] = (), ttl_s: float = 15.0,
-        is_lost: bool = False,
+        is_lost: bool = False, returns: Sequence[Wire] = (),
     ) -> list[Any]:  # fmt: skip
-        """Make a process known, with what it knows and holds; gives the script's reply."""
+        """Make a process known, with what it knows, holds and has used by itself; gives the script's reply."""
         member = self.members.setdefault(process, Member(limits))
         member.limits = limits
         member.known.is_lost = is_lost
         self._epochs += 1
         epoch = f"{self.keys.pool}-epoch-{self._epochs}"
         text = offer(limits, member.known, ttl_s, leases)
+        if returns:
+            text = json.dumps({**json.loads(text), "returns": returns})
         reply = self.call("pool_register", process, epoch, text)
         member.known = Known(reply[1], reply[2])
         return list(reply)

@@ -179,4 +179,4 @@ def test_what_the_clock_has_outrun_is_forgotten() -> None:
     rig.advance(2 * HOUR_MS)
     rig.register("A", rig.members["A"].limits)
     shown = rig.snapshot()
-    assert (shown["queues"] or [], shown["leases"], index(rig)) == ([], 0, [""])
+    assert (shown["queues"] or [], shown["leases"], index(rig)) == ([], 0, ["", "n|A"])

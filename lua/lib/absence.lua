@@ -10,6 +10,7 @@ do
         processes[id] = false
         dropped[#dropped + 1] = "process|" .. id
         dropped[#dropped + 1] = "info|" .. id
+        left[#left + 1] = "n|" .. id
         for i = #pool.parked, 1, -1 do
             if pool.parked[i] == id then
                 table.remove(pool.parked, i)
@@ -52,6 +53,7 @@ do
             forget(pool.caller)
             return
         end
+        left[#left + 1] = "n|" .. pool.caller
         local process = processes[pool.caller]
         process[1], process[3] = pool.presence - ABSENT_MS - 1, 2
         list_parked(pool.caller)

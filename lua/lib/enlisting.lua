@@ -8,6 +8,8 @@ local function enlist(offer)
     local known = processes[pool.caller]
     local due = tonumber(redis.call("ZSCORE", KEYS[4], "@" .. pool.caller) or 0)
     local number = known and known[6] or (offer.known_epoch == "" and 0 or ALL_NUMBERS)
+    joined[#joined + 1] = "0"
+    joined[#joined + 1] = "n|" .. pool.caller          -- lib/shares
     processes[pool.caller] = { pool.presence, 0, 0, pool.lease, due, number, pool.lease, dirty = true }
     redis.call("HSET", KEYS[1], "info|" .. pool.caller, offer.info)
 end

@@ -1,6 +1,6 @@
--- lib/heartbeat: {"h", JSON of {{{id, output tokens so far}...}, after, upto}} renews the leases that a process reports,
--- as many at once as it likes: those whose ids follow `after`, up to `upto` ("" for all). Answers the reported
--- ids that are unknown, and the leases among these that were granted but not reported.
+-- lib/heartbeat: {"h", JSON of {{{id, output tokens so far}...}, after, upto, asks}} renews the leases that a process
+-- reports, as many at once as it likes: those whose ids follow `after`, up to `upto` ("" for all). Answers the reported
+-- ids that are unknown, and the leases among these that were granted but not reported; where `asks` is 1, its share too.
 
 local MISSING = 500            -- told at once
 
@@ -47,5 +47,10 @@ local function heartbeat(op)
                 ticket.spacing or 0)
         end
     end
-    return string.format('["h",[%s],[%s]]', table.concat(unknown, ","), table.concat(missing, ","))
+    local share = ""
+    if said[4] == 1 then
+        --@include lib/shares
+        share = share_text()
+    end
+    return string.format('["h",[%s],[%s]%s]', table.concat(unknown, ","), table.concat(missing, ","), share)
 end

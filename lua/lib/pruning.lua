@@ -16,6 +16,7 @@ do
             if pool.presence - process[1] > FORGET_MS and not has_something(id) then
                 processes[id] = nil
                 redis.call("HDEL", KEYS[1], "process|" .. id, "info|" .. id)
+                redis.call("ZREM", KEYS[3], "n|" .. id)
             else
                 present[#present + 1] = id
             end

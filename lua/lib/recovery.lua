@@ -36,12 +36,20 @@ local function declare_lost(known_epoch, fresh_epoch)
     end
 end
 
+-- A ticket that the caller counted is not new any more: it, and those before it, must be looked up (lib/caller).
+local function count_up(id)
+    local process, counted = processes[pool.caller], pool.caller .. "-"
+    local number = string.sub(id, 1, #counted) == counted and tonumber(string.sub(id, #counted + 1), 16) or 0
+    process[6] = math.max(process[6], math.min(number, ALL_NUMBERS))
+end
+
 -- Restores a lease that its holder still uses: {id, key, queue, fence, input, output, predicted, cold,
 -- tokens so far, band, tenant, tag}. A ticket that waits in a restored state had been granted since.
 local function reassert(lease)
     local id, key, queue, fence, input, output, predicted, cold, tokens, _, tenant, tag = unpack(lease)
     local known = find_ticket(id)
     pool.fence = math.max(pool.fence, fence)
+    count_up(id)
     if known and known.state == "q" then
         local flow = flow_of(queue_of(known.queue), known.band, known.tenant)
         leave_line(known, flow.key)
