@@ -54,7 +54,7 @@ class Twins:
 
     def __init__(self, limit: Bucket, start: int) -> None:
         self.shape = shape_of(limit, limit.amount)
-        self.ours, self.now = LocalBucket(self.shape, 0, start), start
+        self.ours, self.now = LocalBucket(self.shape, start), start
         numbers = {name: getattr(self.shape, name) for name in ("rate", "capacity", "unit", "most", "tick")}
         code, rule = RESOURCES.index(limit.resource) + 1, RULES.index(limit.rule)
         self.kind = self.shape.kind + 100 * rule + (1000 if self.shape.is_window else 0)
@@ -134,7 +134,7 @@ def test_charged_is_what_left_the_bucket_net_of_what_came_back(limit, start, sto
     for name, *arguments in story:
         getattr(twins, name)(*arguments)
         ours = twins.ours
-        assert 0 <= ours.lack() <= ours.shape.capacity + ours.debt
+        assert 0 <= ours.lack() <= ours.shape.capacity + ours.debt()
         assert ours.lack() <= max(0, ours.charged)
         if ours.level == ours.shape.capacity:
             assert ours.lack() == 0

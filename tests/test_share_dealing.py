@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,14 +46,14 @@ def test_remainders_of_many_domains_do_not_fall_to_the_same() -> None:
     assert min(got) >= 1
 
 
-def test_the_first_requests_of_a_fleet_do_not_leave_together() -> None:
+def test_the_first_requests_of_a_fleet_leave_one_by_one() -> None:
     """Ten processes, 60 requests a minute, all buckets empty at the same moment: one a second, as the limit says."""
     pool = limits(requests(60, burst_ms=10_000))
     waits = []
     for place in places(10):
         [record] = Dealt(pool, place, 0).records_of(("d-k0",), "*")
         waits.append(record.buckets[0].wait_ms(60_000, 0, 0))
-    assert all(later - earlier == 1_000 for earlier, later in pairwise(sorted(waits)))
+    assert sorted(waits) == [1_000 * number for number in range(1, 11)]
 
 
 @pytest.mark.parametrize("slots", [0, 3])
@@ -69,6 +67,33 @@ def test_a_limit_too_small_for_all_leaves_some_without(slots: int) -> None:
 charges = st.tuples(st.integers(0, 7), st.integers(1, 3_000), st.integers(0, 20_000))
 
 
+class Absence:
+    """All processes of a fleet go on by themselves; the provider counts, and Redis refills."""
+
+    def __init__(self, limit: Bucket, processes: int, filled: float) -> None:
+        whole, self.now = shape_of(limit, limit.amount), 0
+        self.provider, self.redis = LocalBucket(whole, 0), LocalBucket(whole, 0)
+        self.provider.level = self.redis.level = int(filled * whole.capacity)
+        pool = limits(limit)
+        records = [next(Dealt(pool, place, 0).records_of(("d-k0",), "*")) for place in places(processes)]
+        self.locals = [record.buckets[0] for record in records]
+
+    def wait(self, ms: int) -> None:
+        self.now += ms
+        for bucket in (self.provider, self.redis, *self.locals):
+            bucket.refill(self.now)
+
+    def ask(self, who: int, need: int) -> None:
+        local = self.locals[who % len(self.locals)]
+        if local.wait_ms(need, 0, self.now) == 0 and need <= local.shape.capacity:
+            local.take(need)
+            self.provider.take(need)
+
+    def told(self) -> int:
+        """What is in Redis when all have told what lacks."""
+        return self.redis.level - sum(local.lack() for local in self.locals)
+
+
 @examples
 @given(
     st.integers(500, 100_000),
@@ -80,25 +105,34 @@ charges = st.tuples(st.integers(0, 7), st.integers(1, 3_000), st.integers(0, 20_
 def test_after_an_absence_of_all_redis_has_no_more_than_is_left(
     amount, processes, burst, filled, story
 ) -> None:
-    """What Redis has refilled, less all that lacks, is at most the provider's own level; and all of it if unused."""
-    limit = Bucket(TOKENS, amount, burst_ms=burst, jitter_ms=0)
-    whole = shape_of(limit, amount)
-    level = int(filled * whole.capacity)
-    provider, in_redis = LocalBucket(whole, level, 0), LocalBucket(whole, level, 0)
-    locals_ = [LocalBucket(shape_of(limit, place.part_of(amount, "d")), 0, 0) for place in places(processes)]
-    now = 0
+    """Never more than the limit is sent; and what Redis has then is at most the provider's own level."""
+    absence = Absence(Bucket(TOKENS, amount, burst_ms=burst, jitter_ms=0), processes, filled)
     for who, tokens, passed in story:
-        now += passed
-        for bucket in (provider, in_redis, *locals_):
-            bucket.refill(now)
-        local, need = locals_[who % processes], tokens * 60_000
-        if local.wait_ms(need, 0, now) == 0 and need <= local.shape.capacity:
-            local.take(need)
-            provider.take(need)
-            assert provider.level >= 0, "more than the limit was sent"
-    assert in_redis.level - sum(local.lack() for local in locals_) <= provider.level
-    if not any(local.charged for local in locals_):
-        assert not any(local.lack() for local in locals_)
+        absence.wait(passed)
+        absence.ask(who, tokens * 60_000)
+        assert absence.provider.level >= 0, "more than the limit was sent"
+    assert absence.told() <= absence.provider.level
+    if not any(local.charged for local in absence.locals):
+        assert absence.told() == absence.redis.level
+
+
+@examples
+@given(
+    st.integers(1, 100),
+    st.integers(1, 8),
+    st.sampled_from([10_000, 60_000]),
+    st.floats(0, 1),
+    st.lists(st.tuples(st.integers(0, 7), st.integers(0, 3_000)), max_size=100),
+)
+def test_the_same_of_requests_which_are_whole(per_process, processes, burst, filled, story) -> None:
+    """The parts of a request with which processes begin let none leave before the limit permits it."""
+    amount = per_process * processes * 6
+    absence = Absence(requests(amount, burst_ms=burst), processes, filled)
+    for who, passed in story:
+        absence.wait(passed)
+        absence.ask(who, 60_000)
+        assert absence.provider.level >= 0, "more than the limit was sent"
+    assert absence.told() <= absence.provider.level
 
 
 @examples
@@ -109,7 +143,7 @@ def test_window_k_of_n_cut_off_use_their_parts_beside_the_limit(amount, processe
     limit = Bucket(TOKENS, amount, burst_ms=1_000, jitter_ms=0)
     spent = 0
     for place in places(processes)[:cut_off]:
-        bucket = LocalBucket(shape_of(limit, place.part_of(amount, "d")), 0, 0)
+        bucket = LocalBucket(shape_of(limit, place.part_of(amount, "d")), 0)
         for now in range(0, 60_000, data.draw(st.integers(200, 2_000))):
             bucket.refill(now)
             while bucket.wait_ms(bucket.shape.unit, 0, now) == 0:

@@ -70,7 +70,7 @@ class _Runtime:
         for desk in self.desks.values():
             desk.room.fail_all()
             if desk.away.is_active:
-                desk.away.come_back()
+                desk.away.leave()
                 desk.steps.is_registered = False
             if desk.steps.epoch:
                 desk.steps.add(Leave())

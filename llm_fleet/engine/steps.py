@@ -27,6 +27,7 @@ __all__ = ["Outage", "Reply", "StepRunner"]
 MAX_OPERATIONS = 128
 LINGER_S = 0.005
 BACKOFF_S = (0.02, 0.05, 0.1, 0.2, 0.5)
+TELLING_S = 0.1
 LATE_TICKS = 5
 """A call not answered for so many turns of the heartbeat is late: 200 to 250 ms in which our own loop ran."""
 
@@ -59,7 +60,7 @@ class Registrar(Protocol):
     @property
     def is_away(self) -> bool: ...
     def went_away(self, since: float, error: CoordinationError) -> bool: ...
-    def came_back(self) -> None: ...
+    def answered(self) -> bool: ...
     def offer(self) -> str: ...
     def registered(self, outcome: Sequence[str], processes: int) -> None: ...
     def stepped(self, reply: Reply) -> None: ...
@@ -121,20 +122,48 @@ class StepRunner:
     async def _run(self) -> None:
         try:
             while self._is_poked or self._outbox:
-                if not await self._round():
+                is_fine = await (self._tell() if self._registrar.is_away else self._round())
+                if not is_fine:
                     await asyncio.sleep(BACKOFF_S[min(self._failures, len(BACKOFF_S)) - 1])
+                elif self._registrar.is_away:
+                    await asyncio.sleep(TELLING_S)
                 elif self._outbox and not self._is_poked and not any(op.is_urgent for op in self._outbox):
                     self._linger = asyncio.get_running_loop().call_later(LINGER_S, self._start)
                     return
         finally:
             self._task = None
 
-    async def _round(self) -> bool:
-        self._is_poked = False
-        started = time.monotonic()
+    async def _tell(self) -> bool:
+        """See whether Redis is back: it answers, and without delay. Then it is told what it missed."""
+        self._is_poked, started = True, time.monotonic()
         try:
-            if self._registrar.is_away:
-                await self._probe()
+            self._asked_at, self._ticks = started, 0
+            await self._store().call("EXISTS", self._keys[0])
+            if self._ticks >= LATE_TICKS:
+                raise CoordinationError(f"Redis at {self._store().description} answers too late")
+            if self._registrar.answered():
+                self.is_registered = False
+            if not self.is_registered:
+                await self._register()
+        except CoordinationError as error:
+            self._failed(started, error)
+            return False
+        finally:
+            self._asked_at = None
+        self._failures = 0
+        if not self._registrar.is_away:
+            self.outage = None
+        return True
+
+    def _failed(self, since: float, error: CoordinationError) -> None:
+        self._failures += 1
+        self._is_poked = True
+        self._lost(since, error)
+        self.outage = self.outage or Outage(time.monotonic(), error)
+
+    async def _round(self) -> bool:
+        self._is_poked, started = False, time.monotonic()
+        try:
             if not self.is_registered:
                 await self._register()
             batch = [self._outbox.popleft() for _ in range(min(MAX_OPERATIONS, len(self._outbox)))]
@@ -144,10 +173,7 @@ class StepRunner:
                 self._outbox.extendleft(reversed(batch))
                 raise
         except CoordinationError as error:
-            self._failures += 1
-            self._is_poked = True
-            self._lost(started, error)
-            self.outage = self.outage or Outage(time.monotonic(), error)
+            self._failed(started, error)
             return False
         finally:
             self._asked_at = None
@@ -157,15 +183,6 @@ class StepRunner:
         else:
             self.outage = None
         return True
-
-    async def _probe(self) -> None:
-        """See whether Redis is back: it answers, and without delay."""
-        self._asked_at, self._ticks = time.monotonic(), 0
-        await self._store().call("EXISTS", self._keys[0])
-        if self._ticks >= LATE_TICKS:
-            raise CoordinationError(f"Redis at {self._store().description} answers only after 0.25 s or more")
-        self._registrar.came_back()
-        self.is_registered = False
 
     async def _register(self) -> None:
         script, registrar = load_script("pool_register"), self._registrar

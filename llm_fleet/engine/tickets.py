@@ -176,9 +176,9 @@ class Desk:
         """Redis has given nothing since then. True: this process goes on without it."""
         return self.away.begin(since, error)
 
-    def came_back(self) -> None:
-        """Redis answers again: the next registration tells it what it missed."""
-        self.away.come_back()
+    def answered(self) -> bool:
+        """Redis answers again. True: it has to be told something, by a registration."""
+        return self.away.answered()
 
     def offer(self) -> str:
         """What this process registers with."""
@@ -196,7 +196,8 @@ class Desk:
         self._known.is_lost = False
         self.away.registered()
         self.applied, self.processes = outcome, processes
-        self.room.enqueue_again()
+        if not self.is_away:
+            self.room.enqueue_again()
 
     def state_was_lost(self) -> None:
         """A lease that must be there is not: Redis lost writes."""

@@ -89,6 +89,8 @@ class WaitingRoom:
         if waiter.is_done:
             return
         match result[0]:
+            case "g" if self._desk.is_away:
+                self.refuse(waiter)
             case "g":
                 self.granted(waiter, result[1:], sent_at)
             case "d":
@@ -112,6 +114,13 @@ class WaitingRoom:
         self._leave(waiter)
         waiter.lease.ticket, waiter.is_asked = self._desk.new_ticket(), False
         self.join(waiter)
+
+    def refuse(self, waiter: Waiter) -> None:
+        """Redis granted while it does not know what went without it: that goes back, and the wait goes on."""
+        self._leave(waiter)
+        self._cancel(waiter)
+        waiter.lease.ticket = self._desk.new_ticket()
+        self.asking[waiter.ticket] = waiter
 
     def _leave(self, waiter: Waiter) -> Waiter | None:
         """Strike it off; None when it was not there."""

@@ -1,7 +1,7 @@
 """Serves who waits while Redis is away, from this process's share of the limits (ENGINE.md §6).
 
-It begins when Redis has not answered for 250 ms, or cannot be reached, and ends with the first quick
-answer. A process that Redis never told its place in the fleet waits instead. Lives on the I/O loop.
+It begins when Redis has not answered for 250 ms, or cannot be reached, and ends a moment after the first
+quick answer. A process that Redis never told its place in the fleet waits instead. Lives on the I/O loop.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 
 MODES = ("share", "wait", "open")
 
+OTHERS_TELL_S = 0.75
+"""Whoever is away looks for Redis at least every half second: so much later all have told what they used."""
+
 
 def now_ms() -> int:
     """The clock of the share: monotonic."""
@@ -52,6 +55,8 @@ class _Absence:
     lines: Lines
     processes: int
     requests: int = 0
+    ends_at: float | None = None
+    """When it is over, if Redis goes on answering (monotonic)."""
 
 
 class Away:
@@ -103,9 +108,11 @@ class Away:
 
     def begin(self, since: float, error: CoordinationError) -> bool:
         """Redis has given nothing since then (monotonic). False: this process can only wait."""
-        if self.mode == "wait" or self._place is None or self._absence is not None:
+        absence, desk, place = self._absence, self._desk, self._place
+        if self.mode == "wait" or place is None or (absence is not None and absence.ends_at is None):
             return False
-        desk, place = self._desk, self._place
+        if absence is not None:  # it was almost over
+            self._tell(absence)
         books = Books(desk.limits, place, int(since * 1000), is_open=self.mode == "open")
         lines = Lines(desk.limits.aging_ms / 1000)
         self._absence = _Absence(since, books, Pauses(books), lines, place.processes)
@@ -116,28 +123,53 @@ class Away:
         self._pump()
         return True
 
-    def come_back(self) -> None:
-        """Redis answers: the next registration tells what went without it, and from then on Redis counts."""
-        absence, self._absence = self._absence, None
-        if absence is None:
-            return
-        self._disarm()
-        books, desk, now = absence.books, self._desk, now_ms()
-        moved = [lease for lease in desk.leases.values() if lease.local is not None]
-        wires = [self._hand_over(lease, lease.local, books, now) for lease in moved if lease.local]
-        for one in absence.pauses.lasting(now):
-            wires.append(self._hand_over(one.lease, one.charges, books, now))
-            desk.steps.add(Settle(one.lease.ticket, one.remainder(now)))
-        self.returns.add(Return(desk.new_ticket(), books.lacks(now), moved, wires))
-        seconds = time.monotonic() - absence.since
-        log.warning(
-            "llm_fleet.redis.back: provider %s: after %.1f s, in which %d requests went without it",
-            desk.keys.pool, seconds, absence.requests,
-        )  # fmt: skip
+    def answered(self) -> bool:
+        """Redis answers. True: the next registration has something to tell.
 
-    def _hand_over(self, lease: Lease, charges: Charges, books: Books, now: int) -> list[object]:
+        It is told at once what went without it, but asked for nothing before all the others have had the
+        time to tell as much: until then the share goes on.
+        """
+        absence, now = self._absence, time.monotonic()
+        if absence is None or (absence.ends_at is not None and now < absence.ends_at):
+            return False
+        self._tell(absence)
+        if absence.ends_at is None:
+            absence.ends_at = now + OTHERS_TELL_S
+        else:
+            self.end()
+        return True
+
+    def end(self) -> None:
+        """It is over, and all is told or about to be."""
+        absence, self._absence = self._absence, None
+        self._disarm()
+        if absence is not None:
+            log.warning(
+                "llm_fleet.redis.back: provider %s: after %.1f s, in which %d requests went without it",
+                self._desk.keys.pool, time.monotonic() - absence.since, absence.requests,
+            )  # fmt: skip
+
+    def leave(self) -> None:
+        """This process goes: what is not told yet goes with the next registration, if there is one."""
+        if self._absence is not None:
+            self._tell(self._absence)
+            self.end()
+
+    def _tell(self, absence: _Absence) -> None:
+        """Put into the next registration what was not told yet; leases in flight are Redis's from now on."""
+        desk, books, now = self._desk, absence.books, now_ms()
+        moved = [lease for lease in desk.leases.values() if lease.local is not None]
+        wires = [self._hand_over(lease, lease.local, books) for lease in moved if lease.local is not None]
+        for one in absence.pauses.take(now):
+            wires.append(self._hand_over(one.lease, one.charges, books))
+            desk.steps.add(Settle(one.lease.ticket, one.remainder(now)))
+        lacks = books.lacks(now)
+        if lacks or wires:
+            self.returns.add(Return(desk.new_ticket(), lacks, moved, wires))
+
+    def _hand_over(self, lease: Lease, charges: Charges, books: Books) -> list[object]:
         """From here on Redis counts the lease: its wire form."""
-        books.give_back(charges, now)
+        books.move(charges)
         lease.local, lease.alive_until = None, time.monotonic() + self._desk.ttl_s
         return lease_wire(lease, self._desk.keyset, charges.ask.predicted, charges.ask.is_cold)
 
@@ -149,11 +181,6 @@ class Away:
             lease.alive_until = max(lease.alive_until, alive_until)
 
         self.returns.acknowledged(renew)
-
-    def close(self) -> None:
-        """Serve nobody any more."""
-        self._absence = None
-        self._disarm()
 
     # -- serving -------------------------------------------------------------------------------
 

@@ -162,10 +162,15 @@ class Books:
             bucket.settle(taken, _units(bucket, settlement))
 
     def give_back(self, charges: Charges, now: int) -> None:
-        """Undo a grant: it was not sent, or Redis counts it from here on."""
+        """Undo a grant: it was not sent."""
         for bucket, taken in charges.taken:
             bucket.refill(now)
             bucket.give_back(taken)
+
+    def move(self, charges: Charges) -> None:
+        """Redis counts this lease from now on."""
+        for bucket, taken in charges.taken:
+            bucket.move(taken)
 
     def pause(self, domains: Iterable[str], until: float) -> None:
         """A 429: no grant in these domains before `until` (ms); tenants' own are no provider's."""
@@ -184,16 +189,17 @@ class Books:
         self._outages[key_id] = until
 
     def lacks(self, now: int) -> list[list[int | str]]:
-        """For Redis, per limit: [field, kind, lack, debt, unit], what it does not know of (ENGINE.md §6)."""
+        """For Redis, per limit: [field, kind, lack, debt, unit], what it was not told yet (ENGINE.md §6)."""
         found: list[list[int | str]] = []
         for record in self._dealt.used():
             for bucket in record.buckets:
                 bucket.refill(now)
-                lack, debt = bucket.lack(), bucket.debt
+                lack, debt = bucket.lack(), bucket.debt()
                 if self._is_open:
                     lack, debt = min(lack, bucket.shape.capacity), 0
                 if lack or debt:
                     found.append([record.field, bucket.shape.kind, lack, debt, bucket.shape.unit])
+                bucket.told()
         return found
 
 

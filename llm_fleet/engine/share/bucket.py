@@ -79,13 +79,14 @@ class Taken:
 
 
 class LocalBucket:
-    """A bucket, and `charged`: all that was taken from it net of what came back."""
+    """A bucket, empty at `at` but for a `lead`; and what Redis was not told yet: `charged`, all that was
+    taken net of what came back, and `moved`, what leases have charged that Redis counts from now on."""
 
-    __slots__ = ("at", "charged", "held", "idle", "level", "shape")
+    __slots__ = ("at", "charged", "held", "idle", "lead", "level", "moved", "shape")
 
-    def __init__(self, shape: Shape, level: int, at: int) -> None:
-        self.shape, self.level, self.at = shape, level, at
-        self.held = self.idle = self.charged = 0
+    def __init__(self, shape: Shape, at: int, lead: int = 0) -> None:
+        self.shape, self.at, self.lead, self.level = shape, at, lead, lead
+        self.held = self.idle = self.charged = self.moved = 0
 
     def refill(self, now: int) -> None:
         """Bring the level to `now`; a clock that went back changes nothing."""
@@ -145,9 +146,14 @@ class LocalBucket:
             self._charge(units - taken.charged)
 
     def give_back(self, taken: Taken) -> None:
-        """Undo a charge: the request was not sent, or its lease goes on elsewhere."""
+        """Undo a charge: the request was not sent."""
         self._charge(-taken.charged)
         self.held -= taken.hold
+
+    def move(self, taken: Taken) -> None:
+        """From now on Redis counts this charge; here it stays, for what is left of the absence."""
+        self.charged -= taken.charged
+        self.moved += taken.charged
 
     def _charge(self, units: int) -> None:
         self.charged += units
@@ -156,14 +162,18 @@ class LocalBucket:
     def lack(self) -> int:
         """By how much Redis, which goes on refilling, has too much of this limit, in units.
 
-        All that was charged, as far as it is still missing here: what has been full since has refilled
-        at the provider too.
+        All that was charged, as far as it is still missing here (a lead is none of the provider's): what
+        has been full since has refilled at the provider too.
         """
-        return max(0, min(self.charged, self.shape.capacity - self.level))
+        return max(0, min(self.charged, self.shape.capacity + self.lead - self.level - self.moved))
 
-    @property
     def debt(self) -> int:
-        return max(0, -self.level)
+        """The part of it that lies below zero."""
+        return max(0, -self.level - self.moved)
+
+    def told(self) -> None:
+        """Redis knows of all that is charged."""
+        self.charged = self.moved = 0
 
 
 def amount_of(resource: str, input_tokens: int, output_tokens: int) -> int:

@@ -60,8 +60,8 @@ class Dealt:
         return self._records[name]
 
     def _deal(self, domain: str, lane: LaneLimits) -> Record:
-        """Requests begin less than one below zero, each process by another part of one: the first
-        requests of a fleet whose buckets are all empty at once do not leave together."""
+        """Buckets are empty, but of requests each process has another part of one: so those of a fleet
+        that all begin at once leave one by one, at the pace of the whole limit."""
         place = self._place
         record = Record(f"{domain}|{lane.lane}", [])
         for limit in lane.buckets:
@@ -70,9 +70,9 @@ class Dealt:
                 record.is_empty = True
                 continue
             shape = shape_of(limit, part)
-            behind = shape.unit * place.turn(domain) // place.processes
-            level = -behind if shape.resource == "requests" else 0
-            record.buckets.append(LocalBucket(shape, level, self._since))
+            lead = shape.unit * (place.processes - 1 - place.turn(domain)) // place.processes
+            is_whole = shape.resource == "requests"
+            record.buckets.append(LocalBucket(shape, self._since, lead if is_whole else 0))
         if lane.concurrency:
             record.slots = place.part_of(lane.concurrency, domain)
             record.is_empty = record.is_empty or record.slots == 0

@@ -56,3 +56,8 @@ class Pauses:
                 self._books.settle(one.charges, one.settlement, now)
         self._throttled = [one for one in self._throttled if one.until > now]
         return self._throttled
+
+    def take(self, now: int) -> list[Throttled]:
+        """Those whose pauses still last: Redis is told of them."""
+        lasting, self._throttled = self.lasting(now), []
+        return lasting
