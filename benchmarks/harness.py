@@ -24,7 +24,7 @@ from llm_fleet.store import Store, StoreOptions
 from .plan import Plan
 from .redis_load import RedisLoad, read_load
 
-__all__ = ["Death", "Outcome", "run_fleet"]
+__all__ = ["Death", "Freeze", "Outcome", "run_fleet"]
 
 ROOT = Path(__file__).parent.parent
 NAMESPACE = "benchmark"
@@ -44,6 +44,14 @@ class Death:
 
 
 @dataclass(frozen=True, slots=True)
+class Freeze:
+    """When Redis was stopped, and when it went on."""
+
+    at: float
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a run left: the provider's books, what the workers saw, and Redis's own counts.
 
@@ -58,6 +66,7 @@ class Outcome:
     load: RedisLoad
     wall_s: float
     death: Death | None
+    freeze: Freeze | None = None
 
 
 class Worker:
@@ -121,11 +130,12 @@ def run_fleet(plan: Plan, redis_url: str | None = None) -> Outcome:
         for worker in workers:
             worker.go()
         death = _kill_first(plan, url, workers) if plan.kill_after else None
+        freeze = _freeze(plan, server) if plan.freeze_after else None
         results = _results(plan, workers)
         load = read_load(client).since(before)
         ended = max((result["ended"] for result in results), default=time.monotonic())
         name = server.description if server else "the Redis given by --redis"
-        return Outcome(plan, until, name, provider.books(), results, load, ended - started, death)
+        return Outcome(plan, until, name, provider.books(), results, load, ended - started, death, freeze)
 
 
 def _provider(plan: Plan) -> AbstractContextManager[Any]:
@@ -146,6 +156,19 @@ def _results(plan: Plan, workers: list[Worker]) -> list[Json]:
     if lost > (1 if plan.kill_after else 0):
         raise RuntimeError(f"{lost} workers ended without a result; their errors stand above")
     return [result for result in results if result is not None]
+
+
+def _freeze(plan: Plan, server: PrivateServer | None) -> Freeze:
+    if server is None:
+        raise SystemExit("only a private server is stopped: leave --redis out")
+    time.sleep(plan.freeze_after)
+    server.freeze()
+    at = time.time()
+    try:
+        time.sleep(plan.freeze_for)
+    finally:
+        server.thaw()
+    return Freeze(at, time.time())
 
 
 def _kill_first(plan: Plan, url: str, workers: list[Worker]) -> Death:

@@ -47,6 +47,10 @@ class Plan:
         0.0, "kill -9 the first process after so many seconds, while it holds a lease; 0 does not"
     )
 
+    freeze_after: float = _option(0.0, "stop Redis (SIGSTOP) after so many seconds; 0 does not")
+    freeze_for: float = _option(10.0, "let it go on after so many more")
+    on_redis_down: str = _option("share", "share, wait or open: what the workers do meanwhile")
+
     @property
     def key_names(self) -> list[str]:
         return [f"sk-test-not-a-real-key-{number}" for number in range(1, self.keys + 1)]
@@ -98,7 +102,12 @@ class Plan:
             "settings": {"max_tokens": self.max_tokens},
             "trace_headers": True,
         }
-        redis = {"url": redis_url, "namespace": namespace, "lease_ttl_seconds": self.ttl}
+        redis = {
+            "url": redis_url,
+            "namespace": namespace,
+            "lease_ttl_seconds": self.ttl,
+            "on_redis_down": self.on_redis_down,
+        }
         switches = {"log_level": "ERROR"}
         return json.dumps({"global": switches, "providers": {self.provider: entry}, "redis": redis})
 
@@ -125,6 +134,7 @@ SCENARIOS: dict[str, Plan] = {
         provider="openai", rpm=1_000, itpm=0, tpm=60_000, input=100, output="150~0.5", max_tokens=512
     ),
     "kill": Plan(seconds=45.0, kill_after=15.0, slots=8, latency=1.0),
+    "freeze": Plan(seconds=45.0, freeze_after=15.0, slots=8, latency=1.0),
 }
 
 

@@ -166,18 +166,30 @@ def _costs(outcome: Outcome, accepted: int) -> Json:
 
 def _order(outcome: Outcome, accepted: Sequence[Row]) -> Json:
     """Gaps, doubles and peaks: what a death must not spoil."""
-    times, death = sorted(row["t"] for row in accepted), outcome.death
+    times, death, freeze = sorted(row["t"] for row in accepted), outcome.death, outcome.freeze
     if death is not None:  # what had been accepted when it came is not its work
         times = [death.at, *(time for time in times if time > death.at), outcome.until]
+    if freeze is not None:
+        times = [freeze.at, *(time for time in times if time > freeze.at), outcome.until]
     after = [late - early for early, late in pairwise(times)]
     return {
         "largest_gap_s": round(max(after, default=0.0), 3),
         "doubled_tickets": _doubled(accepted, "ticket"),
-        "doubled_fences": _doubled(accepted, "fence"),
+        "doubled_fences": _doubled(_granted_by_redis(outcome, accepted), "fence"),
         "peak_concurrency": max(page["peak_concurrency"] for page in outcome.books["accounts"].values()),
         "leases_of_the_dead": death.leases if death else 0,
         "slots_back_s": round(death.slots_back_s, 3) if death else None,
+        "accepted_while_frozen": _between(times, freeze.at, freeze.until) if freeze else None,
     }
+
+
+def _between(times: Iterable[float], first: float, last: float) -> int:
+    return sum(first < time < last for time in times)
+
+
+def _granted_by_redis(outcome: Outcome, accepted: Sequence[Row]) -> Sequence[Row]:
+    """Without a Redis there is no fence."""
+    return [row for row in accepted if row["fence"]] if outcome.freeze else accepted
 
 
 def _doubled(accepted: Sequence[Row], name: str) -> int:

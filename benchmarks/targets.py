@@ -10,6 +10,11 @@ from .plan import Plan
 __all__ = ["NOTICED_S", "Target", "targets_of"]
 
 Json = dict[str, Any]
+PRESENCE_S = 0.3
+"""So often a process of a small fleet calls while it waits."""
+LATE_S = 0.25
+"""A call not answered for so long: Redis is away. Then the shares begin empty: an account's first request is
+permitted one interval later."""
 NOTICED_S = 0.7
 """An expiry is noticed by the next step of anybody: at most the interval of presence later."""
 
@@ -67,6 +72,12 @@ def _own_targets(plan: Plan, figures: Json) -> list[Target]:
             return [Target("use of the output tokens, %", use["output_tokens"], at_least=95)]
         case "openai-tpm":
             return [Target("use of the tokens, %", use["tokens"], at_least=97)]
+        case "freeze":
+            gap_s = PRESENCE_S + LATE_S + 60 / plan.rpm
+            return [
+                Target("largest gap after Redis stopped, s", figures["largest_gap_s"], at_most=gap_s),
+                Target("use of the requests, %", use["requests"], at_least=95),
+            ]
         case "kill":
             gap_s = 2 * 60 / (plan.rpm * plan.keys) + 1
             return [

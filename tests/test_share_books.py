@@ -46,14 +46,14 @@ def test_a_settle_gives_back_what_was_not_consumed() -> None:
     assert own.choose(ask(600), scene(1_000)).wait_ms == 600
     own.settle(taken, Settlement(400, 50), 1_000)
     assert own.choose(ask(600), scene(1_000)).wait_ms == 0
-    assert own.lacks(1_000) == [["d-k0|*", 2, 400 * 60_000, 0, 60_000]]
+    assert own.tell(1_000, 0) == [["d-k0|*", 2, 400 * 60_000, 0, 60_000]]
 
 
 def test_a_cancelled_grant_leaves_nothing_to_tell() -> None:
     """What was never sent is as if it had not been."""
     own = books(limits(requests(60), INPUT, OUTPUT, slots=2))
     own.give_back(own.grant(own.choose(ask(), scene(60_000)), ask()), 60_000)
-    assert own.lacks(60_000) == []
+    assert own.tell(60_000, 0) == []
 
 
 @pytest.mark.parametrize(("output", "lack"), [(30, 30), (None, 100), (250, 250)])
@@ -63,14 +63,14 @@ def test_output_is_held_and_charged_as_produced(output, lack) -> None:
     taken = own.grant(own.choose(ask(), scene(1_000)), ask())
     assert own.choose(ask(0, 1_000), scene(1_000)).wait_ms == 100
     own.settle(taken, Settlement(0, output), 1_000)
-    assert own.lacks(1_000) == [["d-k0|*", 3, lack * 60_000, 0, 60_000]]
+    assert own.tell(1_000, 0) == [["d-k0|*", 3, lack * 60_000, 0, 60_000]]
 
 
 def test_debts_are_told_apart() -> None:
     """More was produced than the level had: what lacks is all of it, the debt what is below zero."""
     own = books(limits(OUTPUT))
     own.settle(own.grant(own.choose(ask(), scene(200)), ask()), Settlement(0, 300), 200)
-    assert own.lacks(200) == [["d-k0|*", 3, 300 * 60_000, 100 * 60_000, 60_000]]
+    assert own.tell(200, 0) == [["d-k0|*", 3, 300 * 60_000, 100 * 60_000, 60_000]]
 
 
 def test_the_key_with_the_most_room_is_chosen_and_affinity_keeps_its_key() -> None:
@@ -144,7 +144,7 @@ def test_a_tenants_limit_is_one_more() -> None:
     own.grant(own.choose(small, scene(10_000)), small)
     assert own.choose(small, scene(10_000)).wait_ms == 10_000
     assert own.choose(ask(), scene(10_000)).wait_ms == 0
-    assert [entry[0] for entry in own.lacks(10_000)] == ["d-k0|*", "tenant:small|*"]
+    assert [entry[0] for entry in own.tell(10_000, 0)] == ["d-k0|*", "tenant:small|*"]
 
 
 def test_open_blocks_nothing_but_pauses() -> None:
@@ -154,7 +154,7 @@ def test_open_blocks_nothing_but_pauses() -> None:
         choice = own.choose(ask(70_000), scene(0, d_k0=5))
         assert choice.wait_ms == 0
         own.grant(choice, ask(70_000))
-    assert own.lacks(0) == [["d-k0|*", 1, 360_000, 0, 60_000], ["d-k0|*", 2, 60_000 * 60_000, 0, 60_000]]
+    assert own.tell(0, 0) == [["d-k0|*", 1, 360_000, 0, 60_000], ["d-k0|*", 2, 60_000 * 60_000, 0, 60_000]]
     own.pause(["d-k0"], 500)
     assert own.choose(ask(), scene(0)).wait_ms == 500
 

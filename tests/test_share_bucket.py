@@ -129,12 +129,31 @@ def test_any_story_of_a_bucket_ends_alike(limit: Bucket, start: int, story: list
 @examples
 @given(any_limit, st.integers(0, 10**10), stories)
 def test_charged_is_what_left_the_bucket_net_of_what_came_back(limit, start, story) -> None:
-    """`charged` is the sum of all charges; what lacks is never more than that, nor than the capacity and the debt."""
+    """What lacks is never more than all charges together, nor than the capacity and the debt; it is told once."""
     twins = Twins(limit, start)
     for name, *arguments in story:
         getattr(twins, name)(*arguments)
-        ours = twins.ours
-        assert 0 <= ours.lack() <= ours.shape.capacity + ours.debt()
-        assert ours.lack() <= max(0, ours.charged)
-        if ours.level == ours.shape.capacity:
-            assert ours.lack() == 0
+    ours = twins.ours
+    charged, is_full = ours.charged, ours.level == ours.shape.capacity
+    lack, debt = ours.tell(0)
+    assert 0 <= lack <= ours.shape.capacity + debt
+    assert lack <= max(0, charged)
+    assert not (is_full and lack)
+    assert ours.tell(0) == (0, 0)
+
+
+@examples
+@given(any_limit, st.integers(0, 10**10), stories, stories)
+def test_what_is_told_in_advance_and_not_spent_comes_back(limit, start, story, later) -> None:
+    """All tells together are what the first would have been, and what was charged after it."""
+    told, plain = Twins(limit, start), Twins(limit, start)
+    for twins in (told, plain):
+        for name, *arguments in story:
+            getattr(twins, name)(*arguments)
+    first, _ = told.ours.tell(1_000)
+    expected, _ = plain.ours.tell(0)
+    assert first - expected == told.ours.advance
+    for name, *arguments in later:
+        getattr(told, name)(*arguments)
+    charged, lost = told.ours.charged, told.ours.lost
+    assert first + told.ours.tell(0)[0] == expected + charged + lost

@@ -168,18 +168,19 @@ def test_a_url_that_means_nothing_is_refused(url: str, why: str) -> None:
 async def test_last_words_are_heard_when_our_own_write_meets_the_reset() -> None:
     """A crowded server closes before it reads: the reset that our login draws must not hide why."""
 
-    def refuse(listening: socket.socket) -> None:
+    def ask_who_refuses(listening: socket.socket, wire: Wire) -> asyncio.Future[object]:
         connection, _ = listening.accept()
         connection.sendall(b"-ERR max number of clients reached\r\n")
         connection.close()
+        answer = wire.ask(("AUTH", "secret"), 1.0)
+        time.sleep(0.05)  # the reset is here before the loop has read anything
+        return answer
 
     loop, listening = asyncio.get_running_loop(), socket.create_server(("127.0.0.1", 0))
     with listening:
         wire = Wire(loop)
         await loop.create_connection(lambda: wire, *listening.getsockname())
-        refuse(listening)  # nothing between here and `gather` gives the loop time to read
-        first = wire.ask(("AUTH", "secret"), 1.0)
-        time.sleep(0.05)
+        first = ask_who_refuses(listening, wire)
         said = await asyncio.gather(first, wire.ask(("PING",), 1.0), return_exceptions=True)
     assert str(said[0]) == "ERR max number of clients reached"
     assert isinstance(said[1], redis.exceptions.ConnectionError)

@@ -38,7 +38,7 @@ def _traced(call: Call, lease: Lease) -> Call:
     granted_at = time.time() - (time.monotonic() - lease.granted_at)
     headers = {
         "x-llm-fleet-ticket": lease.ticket,
-        "x-llm-fleet-fence": str(lease.fence),
+        **({"x-llm-fleet-fence": str(lease.fence)} if lease.fence else {}),
         "x-llm-fleet-granted": f"{granted_at:.3f}",
     }
     return replace(call, extra={**extra, "extra_headers": {**extra.get("extra_headers", {}), **headers}})

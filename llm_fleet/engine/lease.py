@@ -21,7 +21,8 @@ __all__ = ["Lease"]
 class Lease:
     """The right to use one API key, given by a granted ticket.
 
-    `fence` grows with every grant of the pool; `queued_s` is how long the ticket waited.
+    `fence` grows with every grant of the pool (0: granted while Redis was away); `queued_s` is how long
+    the ticket waited.
     Exactly one of `settle` and `cancel` takes effect, the first; the others do nothing.
     """
 

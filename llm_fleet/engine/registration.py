@@ -51,12 +51,12 @@ def _order_wire(limits: PoolLimits) -> list[Any]:
     return [_short_hash(json.dumps([limits.aging_ms, weights, limited])), limits.aging_ms, weights, limited]
 
 
-def lease_wire(lease: Lease, keyset: str, predicted: int, is_cold: bool) -> list[Any]:
+def lease_wire(lease: Lease, keyset: str, fence: int, predicted: int, is_cold: bool) -> list[Any]:
     """A lease that Redis may not know, as lua/lib/recovery takes it."""
     need = lease.need
     charged = [need.input_tokens, need.max_output_tokens, predicted, int(is_cold), lease.output_tokens]
     queue = f"{need.lane}|{keyset}"
-    return [lease.ticket, lease.key_id, queue, lease.fence, *charged, need.band, need.tenant, need.tag]
+    return [lease.ticket, lease.key_id, queue, fence, *charged, need.band, need.tenant, need.tag]
 
 
 def _info(limits: PoolLimits) -> str:
@@ -102,7 +102,8 @@ def offer(
             "keyset_keys": limits.key_ids,
             "info": _info(limits),
             "leases": [
-                lease_wire(lease, keyset, min(lease.need.max_output_tokens, 256), True) for lease in leases
+                lease_wire(lease, keyset, lease.fence, min(lease.need.max_output_tokens, 256), True)
+                for lease in leases
             ],
             "returns": returns,
         }

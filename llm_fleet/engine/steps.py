@@ -27,7 +27,7 @@ __all__ = ["Outage", "Reply", "StepRunner"]
 MAX_OPERATIONS = 128
 LINGER_S = 0.005
 BACKOFF_S = (0.02, 0.05, 0.1, 0.2, 0.5)
-TELLING_S = 0.1
+LOOKING_S = 0.1
 LATE_TICKS = 5
 """A call not answered for so many turns of the heartbeat is late: 200 to 250 ms in which our own loop ran."""
 
@@ -123,10 +123,10 @@ class StepRunner:
         try:
             while self._is_poked or self._outbox:
                 is_fine = await (self._tell() if self._registrar.is_away else self._round())
-                if not is_fine:
+                if self._registrar.is_away:
+                    await asyncio.sleep(LOOKING_S)
+                elif not is_fine:
                     await asyncio.sleep(BACKOFF_S[min(self._failures, len(BACKOFF_S)) - 1])
-                elif self._registrar.is_away:
-                    await asyncio.sleep(TELLING_S)
                 elif self._outbox and not self._is_poked and not any(op.is_urgent for op in self._outbox):
                     self._linger = asyncio.get_running_loop().call_later(LINGER_S, self._start)
                     return
@@ -137,12 +137,12 @@ class StepRunner:
         """See whether Redis is back: it answers, and without delay. Then it is told what it missed."""
         self._is_poked, started = True, time.monotonic()
         try:
-            self._asked_at, self._ticks = started, 0
-            await self._store().call("EXISTS", self._keys[0])
-            if self._ticks >= LATE_TICKS:
+            if not (await self._is_quick() or await self._is_quick()):
                 raise CoordinationError(f"Redis at {self._store().description} answers too late")
             if self._registrar.answered():
                 self.is_registered = False
+            if not self._registrar.is_away:
+                self.outage = None
             if not self.is_registered:
                 await self._register()
         except CoordinationError as error:
@@ -151,9 +151,12 @@ class StepRunner:
         finally:
             self._asked_at = None
         self._failures = 0
-        if not self._registrar.is_away:
-            self.outage = None
         return True
+
+    async def _is_quick(self) -> bool:
+        self._asked_at, self._ticks = time.monotonic(), 0
+        await self._store().call("EXISTS", self._keys[0])
+        return self._ticks < LATE_TICKS
 
     def _failed(self, since: float, error: CoordinationError) -> None:
         self._failures += 1

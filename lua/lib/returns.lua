@@ -19,9 +19,9 @@ do
     local function lower(used, is_survivor)
         local field, kind, lack, debt, unit = unpack(used)
         local units = is_survivor and debt or lack
-        local bucket = units > 0 and bucket_of({ field = field, kind = kind })
+        local bucket = units ~= 0 and bucket_of({ field = field, kind = kind })
         if bucket then
-            bucket.level = bucket.level - converted(units, unit, bucket.shape.unit)
+            give_back(bucket, -converted(units, unit, bucket.shape.unit))
             touch_tenants(field)
         end
     end

@@ -37,7 +37,8 @@ log = logging.getLogger(__name__)
 MODES = ("share", "wait", "open")
 
 OTHERS_TELL_S = 0.75
-"""Whoever is away looks for Redis at least every half second: so much later all have told what they used."""
+"""Whoever is away looks for Redis ten times a second: so much later all have told what they used."""
+TOLD_AHEAD_MS = 1_000
 
 
 def now_ms() -> int:
@@ -132,9 +133,11 @@ class Away:
         absence, now = self._absence, time.monotonic()
         if absence is None or (absence.ends_at is not None and now < absence.ends_at):
             return False
-        self._tell(absence)
-        if absence.ends_at is None:
+        is_first = absence.ends_at is None
+        self._tell(absence, is_first=is_first)
+        if is_first:
             absence.ends_at = now + OTHERS_TELL_S
+            absence.books.keep_slots(self._in_flight(absence.books))
         else:
             self.end()
         return True
@@ -155,15 +158,18 @@ class Away:
             self._tell(self._absence)
             self.end()
 
-    def _tell(self, absence: _Absence) -> None:
-        """Put into the next registration what was not told yet; leases in flight are Redis's from now on."""
+    def _tell(self, absence: _Absence, *, is_first: bool = False) -> None:
+        """Put into the next registration what was not told yet; leases in flight are Redis's from now on.
+
+        The first time it takes in advance what the share may still spend; what it does not comes back.
+        """
         desk, books, now = self._desk, absence.books, now_ms()
         moved = [lease for lease in desk.leases.values() if lease.local is not None]
         wires = [self._hand_over(lease, lease.local, books) for lease in moved if lease.local is not None]
         for one in absence.pauses.take(now):
             wires.append(self._hand_over(one.lease, one.charges, books))
             desk.steps.add(Settle(one.lease.ticket, one.remainder(now)))
-        lacks = books.lacks(now)
+        lacks = books.tell(now, TOLD_AHEAD_MS if is_first else 0)
         if lacks or wires:
             self.returns.add(Return(desk.new_ticket(), lacks, moved, wires))
 
@@ -171,7 +177,8 @@ class Away:
         """From here on Redis counts the lease: its wire form."""
         books.move(charges)
         lease.local, lease.alive_until = None, time.monotonic() + self._desk.ttl_s
-        return lease_wire(lease, self._desk.keyset, charges.ask.predicted, charges.ask.is_cold)
+        ask, desk = charges.ask, self._desk
+        return lease_wire(lease, desk.keyset, desk.steps.fence, ask.predicted, ask.is_cold)
 
     def registered(self) -> None:
         """Redis has taken what it was told."""
@@ -266,5 +273,4 @@ class Away:
         absence.lines.granted()
         self._desk.room.take_over(waiter)
         waiter.lease.local = charges
-        grant = (choice.key_id, self._desk.steps.fence, charges.spacing_ms)
-        self._desk.room.granted(waiter, grant, time.monotonic())
+        self._desk.room.granted(waiter, (choice.key_id, 0, charges.spacing_ms), time.monotonic())

@@ -74,6 +74,7 @@ class Books:
         self._limited = {tenant.name for tenant in limits.tenants if tenant.lane}
         self._outages: dict[str, float] = dict(place.outages)
         self._paused: dict[str, float] = {}
+        self._slots_told: Counter[str] | None = None
         self._turn = 0
 
     def tenant_of(self, need: Need) -> str:
@@ -130,7 +131,8 @@ class Books:
         for domain in choice.domains:
             slots = self._dealt.slots_of(domain)
             if slots:
-                free = slots - scene.in_flight[domain]
+                told = slots if self._slots_told is None else min(slots, self._slots_told[domain])
+                free = told - scene.in_flight[domain]
                 choice.room = min(choice.room, (free - 1) / slots)
                 if free < 1 and not self._is_open:
                     choice.wait_ms = NEVER
@@ -188,18 +190,21 @@ class Books:
         """A key is out of service until then (ms; NEVER: until it is resumed)."""
         self._outages[key_id] = until
 
-    def lacks(self, now: int) -> list[list[int | str]]:
-        """For Redis, per limit: [field, kind, lack, debt, unit], what it was not told yet (ENGINE.md §6)."""
+    def keep_slots(self, in_flight: Counter[str]) -> None:
+        """No more leases at once from now on than Redis knows of: these, by domain."""
+        self._slots_told = in_flight
+
+    def tell(self, now: int, ahead_ms: int) -> list[list[int | str]]:
+        """For Redis, per limit: [field, kind, lack, debt, unit], what it was not told yet."""
         found: list[list[int | str]] = []
         for record in self._dealt.used():
             for bucket in record.buckets:
                 bucket.refill(now)
-                lack, debt = bucket.lack(), bucket.debt()
+                lack, debt = bucket.tell(ahead_ms)
                 if self._is_open:
                     lack, debt = min(lack, bucket.shape.capacity), 0
                 if lack or debt:
                     found.append([record.field, bucket.shape.kind, lack, debt, bucket.shape.unit])
-                bucket.told()
         return found
 
 

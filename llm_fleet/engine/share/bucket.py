@@ -80,13 +80,15 @@ class Taken:
 
 class LocalBucket:
     """A bucket, empty at `at` but for a `lead`; and what Redis was not told yet: `charged`, all that was
-    taken net of what came back, and `moved`, what leases have charged that Redis counts from now on."""
+    taken net of what came back, and `moved`, what leases have charged that Redis counts from now on.
+    `advance` was told before it was spent (None: nothing yet), `lost` since then what did not fit."""
 
-    __slots__ = ("at", "charged", "held", "idle", "lead", "level", "moved", "shape")
+    __slots__ = ("advance", "at", "charged", "held", "idle", "lead", "level", "lost", "moved", "shape")
 
     def __init__(self, shape: Shape, at: int, lead: int = 0) -> None:
         self.shape, self.at, self.lead, self.level = shape, at, lead, lead
-        self.held = self.idle = self.charged = self.moved = 0
+        self.held = self.idle = self.charged = self.moved = self.lost = 0
+        self.advance: int | None = None
 
     def refill(self, now: int) -> None:
         """Bring the level to `now`; a clock that went back changes nothing."""
@@ -95,6 +97,7 @@ class LocalBucket:
             return
         filled = self.level + shape.rate * ticks
         self.at, self.level, self.idle = now, min(filled, shape.capacity), 0
+        self.lost += filled - self.level
         if filled > shape.capacity and shape.is_window:
             self.idle = min(filled, shape.most * shape.unit) - shape.capacity
 
@@ -159,21 +162,24 @@ class LocalBucket:
         self.charged += units
         self.level = min(self.shape.capacity, self.level - units)
 
-    def lack(self) -> int:
-        """By how much Redis, which goes on refilling, has too much of this limit, in units.
+    def tell(self, ahead_ms: int) -> tuple[int, int]:
+        """By how much Redis, which goes on refilling, has too much of this limit, in units: {lack, debt}.
 
-        All that was charged, as far as it is still missing here (a lead is none of the provider's): what
-        has been full since has refilled at the provider too.
+        First all that was charged, as far as it is still missing here (a lead is none of the provider's):
+        what has been full since has refilled at the provider too. Then what differs from what was told:
+        below 0 it comes back. `ahead_ms`: what can be spent in that time is told in advance.
+        The debt is what of it lies below an empty bucket.
         """
-        return max(0, min(self.charged, self.shape.capacity + self.lead - self.level - self.moved))
-
-    def debt(self) -> int:
-        """The part of it that lies below zero."""
-        return max(0, -self.level - self.moved)
-
-    def told(self) -> None:
-        """Redis knows of all that is charged."""
-        self.charged = self.moved = 0
+        if self.advance is None:
+            missing = self.shape.capacity + self.lead - self.level - self.moved
+            lack, debt = max(0, min(self.charged, missing)), max(0, -self.level - self.moved)
+        else:
+            lack = self.charged - self.advance + self.lost
+            debt = max(0, lack)
+        refilled = self.shape.rate * (ahead_ms // self.shape.tick)
+        self.advance = max(0, min(self.level + refilled, self.shape.capacity)) if ahead_ms else 0
+        self.charged = self.moved = self.lost = 0
+        return lack + self.advance, debt
 
 
 def amount_of(resource: str, input_tokens: int, output_tokens: int) -> int:
