@@ -16,6 +16,7 @@ from tests.oracle_buckets import OracleBucket
 from tests.oracle_endings import Endings
 from tests.oracle_flows import Queue
 from tests.oracle_learned import LESSON_MS, Outputs
+from tests.oracle_presence import Presence
 from tests.oracle_pump import Pump
 from tests.oracle_tickets import Said, Ticket, Timer
 
@@ -46,6 +47,7 @@ class Oracle:
         self.begins_slice = False  # the step is the first in some ms: what it grants may teach
         self.chosen: dict[str, str] = {}  # tickets and their keys, where the pool may take any that is free
         self.endings = Endings(self)
+        self.presence = Presence(self)
 
     # -- time and who takes part -----------------------------------------------------------------
 
@@ -66,9 +68,10 @@ class Oracle:
         for buckets in self.buckets.values():
             yield from buckets
 
-    def register(self, limits: PoolLimits, server_ms: int) -> None:
+    def register(self, process: str, limits: PoolLimits, server_ms: int) -> None:
         """A process comes, with its keys; the first of a domain brings its limits."""
         self.advance(server_ms)
+        self.presence.enlist(process)
         self.aging_ms = limits.aging_ms
         self.weights = {tenant.name: tenant.weight_milli for tenant in limits.tenants}
         for domain in limits.every_domain:
@@ -117,6 +120,7 @@ class Oracle:
         the earliest. It may be right to do so, or have to.
         """
         self.advance(server_ms)
+        self.presence.called(process)
         self.endings.expire()
         for queue, timer in list(self.timers.items()):
             if timer.process == process and timer.at <= self.now:
@@ -139,8 +143,9 @@ class Oracle:
             match wire:
                 case ["s", *rest]:
                     said.results[at] = ("s", self.endings.settle(rest))
-                case ["h", reports]:
-                    said.results[at] = self.endings.heartbeat(process, reports)
+                case ["h", reports, *span]:
+                    share = [self.presence.share(process)] if span[2:] == [1] else []
+                    said.results[at] = *self.endings.heartbeat(process, reports), *share
                 case ["c", id] if self.state_of(id) != "q":
                     said.results[at] = ("c", self.endings.cancel(id))
                 case _:

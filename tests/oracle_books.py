@@ -62,9 +62,9 @@ class Books:
         self._asked: dict[str, Wire] = {}
         self._numbers = 0
         for process, limits in members.items():
-            self.registered(limits, rig.register(process, limits, ttl_s=ttl_s)[3])
+            self.registered(process, limits, rig.register(process, limits, ttl_s=ttl_s)[3])
 
-    def registered(self, limits: PoolLimits, now: int) -> None:
+    def registered(self, process: str, limits: PoolLimits, now: int) -> None:
         """A process has registered."""
         self.now = now
 
@@ -105,7 +105,7 @@ class Books:
                 self.waiting.pop(id, None)
                 self.leases.pop(id, None)
                 self.ends.setdefault(id, "c")
-            case ["h", _], [_, unknown, _]:
+            case ["h", *_], [_, unknown, *_]:
                 for id, state in unknown:
                     self.leases.pop(id, None)
                     self.ends.setdefault(id, state)
@@ -170,9 +170,9 @@ class Books:
         return cancel(ids[at % len(ids)] if ids else self.unknown())
 
     def beat_some(self, process: str, left_out: int, tokens: int) -> Wire:
-        """A heartbeat that reports all leases of a process but one, with this many tokens so far."""
+        """A heartbeat that reports all leases of a process but one, with this many tokens so far; it asks now and then."""
         held = self.held_by(process)
-        return beat(*((h.id, tokens) for at, h in enumerate(held) if at != left_out))
+        return beat(*((h.id, tokens) for at, h in enumerate(held) if at != left_out), asks=left_out > 0)
 
     def sent_by(self, process: str) -> list[Wire]:
         """What a process asked for lately: how those tickets ended is still remembered."""

@@ -70,7 +70,7 @@ class Ledger(Books):
                 case ["c", id], ["c", "g", *_] if id in self.entries:
                     entry = self.entries.pop(id)
                     self.charges[call.at] -= 0 if self.bucket.rule == "as_produced" else entry.charged
-                case ["h", reports], _:
+                case ["h", reports, *_], _:
                     for id, tokens in reports:
                         self._produced(call.at, id, tokens * UNIT)
 

@@ -21,10 +21,10 @@ class Pair(Books):
         self.said = Said(0)
         super().__init__(rig, members, ttl_s)
 
-    def registered(self, limits: PoolLimits, now: int) -> None:
+    def registered(self, process: str, limits: PoolLimits, now: int) -> None:
         """A process has registered with both."""
-        super().registered(limits, now)
-        self.oracle.register(limits, now)
+        super().registered(process, limits, now)
+        self.oracle.register(process, limits, now)
 
     def switch(self, key: str, pause_ms: int | None) -> None:
         """Switch the key in both."""
@@ -94,9 +94,9 @@ def agree(what: str, found: object, expected: object) -> None:
 def _normal(result: tuple[Any, ...], expected: tuple[Any, ...]) -> tuple[Any, ...]:
     """A result in the oracle's words; what it does not speak of is left out."""
     match result:
-        case ("h", unknown, missing):
+        case ("h", unknown, missing, *share):
             states = frozenset((id, state) for id, state in unknown)
-            return "h", states, frozenset(tuple(grant[:3]) for grant in missing)
+            return "h", states, frozenset(tuple(grant[:3]) for grant in missing), *share
         case ("g", key, fence, spacing):
             return "g", key, fence, spacing or expected[-1]  # a repeated answer: its own test
         case ("d", reason, wait_ms, *_):

@@ -327,6 +327,22 @@ def test_lease_that_is_never_reported_runs_out_too() -> None:
     assert explain(rig, "A-1")["state"] == "expired"
 
 
+def test_lease_that_is_due_runs_out_though_another_is_returned() -> None:
+    """What was granted one TTL ago and never reported ends with the next step, and the returned lease a TTL later."""
+    rig = mini_rig(BOTH)
+    rig.enqueue("A", "A-1", tokens=(90, 40))
+    for _ in range(3):
+        rig.advance(5_000)
+        take_back(rig, returned("r1"))
+    take_back(rig, returned("r2", leases=[served(rig, "A-2", max_output_tokens=40)]))
+    rig.taken("A")
+    assert [explain(rig, id)["state"] for id in ("A-1", "A-2")] == ["expired", "granted"]
+    for _ in range(3):
+        rig.advance(5_000)
+        rig.taken("A")
+    assert explain(rig, "A-2")["state"] == "expired"
+
+
 @pytest.mark.parametrize("end", [None, settle("A-1", 1, 1), cancel("A-1")], ids=str)
 def test_lease_whose_id_is_known_is_not_taken_again(end: Wire | None) -> None:
     """In flight or ended: it stays what it is, whichever return it comes with."""
