@@ -30,9 +30,12 @@ def requests(amount: int, *, burst_ms: int = 60_000, jitter_ms: int = 0) -> Buck
 
 
 @asynccontextmanager
-async def fleet(url: str, namespace: str, pool: PoolLimits, *, ttl_s: float = 15.0) -> AsyncIterator[Fleet]:
+async def fleet(
+    url: str, namespace: str, pool: PoolLimits, *, ttl_s: float = 15.0, on_redis_down: str = "wait"
+) -> AsyncIterator[Fleet]:
     """A fleet of this process, closed at the end."""
-    opened = Fleet(StoreOptions(url, command_timeout_s=1.0), namespace, {"p": pool}, ttl_s=ttl_s)
+    options = StoreOptions(url, command_timeout_s=1.0)
+    opened = Fleet(options, namespace, {"p": pool}, ttl_s=ttl_s, on_redis_down=on_redis_down)
     try:
         yield opened
     finally:

@@ -24,6 +24,9 @@ QUEUED_INTERVAL_S = (0.3, 1.0)
 processes look anyway, and more would only be a load."""
 PER_PROCESS_S = 0.075
 PROGRESS_INTERVAL_S = 2.0
+PLACE_INTERVAL_S, PLACE_PER_PROCESS_S = 0.5, 0.01
+"""How often it asks for its place with a step that goes anyway; by itself with its reports alone."""
+NO_LEASES = ("~", "~")
 LEASES_AT_ONCE = 250
 """A step with so many takes Redis 2 to 3 ms."""
 
@@ -65,13 +68,15 @@ class Heartbeat:
         if self._parts and self._desk.steps.outage is None:
             leases, span = self._parts.popleft()
             held = [lease for lease in leases if not lease.is_ended]
-            beat = Beat(held, self._desk.inbound.beaten, span, asks_place=self._asks_place())
-            self._desk.steps.add(beat)
+            self._desk.steps.add(Beat(held, self._desk.inbound.beaten, span, asks_place=self._asks_place()))
+        elif time.monotonic() - self._desk.steps.last_sent < PLACE_INTERVAL_S and self._asks_place():
+            self._desk.steps.ride(Beat((), self._desk.inbound.beaten, NO_LEASES, asks_place=True))
 
     def _asks_place(self) -> bool:
         """Now and then: where this process stands in the fleet, for when Redis is away."""
         now, desk = time.monotonic(), self._desk
-        if desk.away.mode == "wait" or now - self._placed_at < desk.ttl_s / 3:
+        interval_s = min(desk.ttl_s / 3, max(PLACE_INTERVAL_S, PLACE_PER_PROCESS_S * desk.processes))
+        if desk.away.mode == "wait" or not desk.steps.epoch or now - self._placed_at < interval_s:
             return False
         self._placed_at = now
         return True

@@ -72,17 +72,17 @@ class Operation:
 
 
 class Enqueue(Operation):
-    """Ask for a grant. A waiter that gave up meanwhile makes it a cancel."""
+    """Ask for a grant. A waiter that gave up, or goes on under another ticket, makes it a cancel."""
 
     def __init__(self, waiter: Waiter, keyset: str, preferred: str, max_queued: int) -> None:
-        self.waiter, self._keyset = waiter, keyset
+        self.waiter, self._ticket, self._keyset = waiter, waiter.ticket, keyset
         self._preferred, self._max_queued = preferred, max_queued
         self.take: Callable[[Waiter, Sequence[Any], float], None] = lambda waiter, result, sent_at: None
 
     def wire(self, now: float) -> Wire:
         waiter, need = self.waiter, self.waiter.need
-        if waiter.is_done:
-            return ["c", waiter.ticket]
+        if waiter.is_done or waiter.ticket != self._ticket:
+            return ["c", self._ticket]
         wait_ms = max(0, int((waiter.deadline - now) * 1000))
         return [
             "e", waiter.ticket, self._keyset, need.lane, need.input_tokens, need.max_output_tokens, wait_ms,
@@ -90,7 +90,8 @@ class Enqueue(Operation):
         ]  # fmt: skip
 
     def answer(self, result: Sequence[Any], sent_at: float) -> None:
-        self.take(self.waiter, result, sent_at)
+        if self.waiter.ticket == self._ticket:
+            self.take(self.waiter, result, sent_at)
 
 
 class Settle(Operation):

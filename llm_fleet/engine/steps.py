@@ -83,6 +83,7 @@ class StepRunner:
         self.fence = 0
         self.last_sent = 0.0
         self.outage: Outage | None = None
+        self._rider: Operation | None = None
         self._asked_at: float | None = None
         self._ticks = 0
 
@@ -93,6 +94,10 @@ class StepRunner:
             self._start()
         elif self._task is None and self._linger is None:
             self._linger = asyncio.get_running_loop().call_later(LINGER_S, self._start)
+
+    def ride(self, operation: Operation) -> None:
+        """Put an operation into the next step, whenever that goes; the one put there before is dropped."""
+        self._rider = operation
 
     def poke(self) -> None:
         """Send a step even if nothing is to be said: a timer's call."""
@@ -170,6 +175,9 @@ class StepRunner:
             if not self.is_registered:
                 await self._register()
             batch = [self._outbox.popleft() for _ in range(min(MAX_OPERATIONS, len(self._outbox)))]
+            if self._rider is not None and len(batch) < MAX_OPERATIONS:
+                batch.append(self._rider)
+                self._rider = None
             try:
                 await self._step(batch)
             except BaseException:

@@ -80,7 +80,7 @@ class Away:
     def told(self, place: Sequence[Any]) -> None:
         """Take a heartbeat's answer: {processes, rank, {key out of service: ms left, or 0 for ever}}."""
         processes, rank, outages = place
-        now = now_ms()
+        self._desk.processes, now = processes, now_ms()
         left = dict(outages) if outages else {}  # an empty table of Lua is a list
         self._place = Place(
             processes, rank, {key: now + int(ms) if int(ms) else NEVER for key, ms in left.items()}
@@ -117,7 +117,8 @@ class Away:
         books = Books(desk.limits, place, int(since * 1000), is_open=self.mode == "open")
         lines = Lines(desk.limits.aging_ms / 1000)
         self._absence = _Absence(since, books, Pauses(books), lines, place.processes)
-        log.warning("llm_fleet.redis.lost: provider %s: %s; %s", desk.keys.pool, error, self.note())
+        said = str(error).rstrip(".")
+        log.warning("llm_fleet.redis.lost: provider %s: %s; %s", desk.keys.pool, said, self.note())
         for waiter in sorted(desk.room.everybody(), key=lambda waiter: waiter.created):
             waiter.is_stuck = False
             lines.add(waiter, books.tenant_of(waiter.need))
