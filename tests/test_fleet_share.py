@@ -211,6 +211,24 @@ async def test_a_429_meanwhile_pauses_the_fleet_afterwards(own_server, namespace
         assert 500 < (await state_of(member))["domains"]["d-k0"]["paused_ms"] <= 4_000
 
 
+async def test_a_key_refused_meanwhile_is_out_of_service_for_all_afterwards(own_server, namespace):
+    """It is not used here from then on, and Redis hears of it when it is back."""
+    server = own_server()
+    async with fleet(server.url, namespace, limits(requests(6_000), keys=2), on_redis_down="share") as member:
+        await placed(member)
+        server.kill()
+        await lease_of(member)
+        await member.pool("p").pause_key("k0", reason="401 made up")
+        assert {(await lease_of(member)).key_id for _ in range(5)} == {"k1"}
+        server.restart()
+        await back(member)
+        await until(lambda: k0_is_out(member))
+
+
+async def k0_is_out(member: Fleet) -> bool:
+    return (await state_of(member))["keys"]["k0"].get("reason") == "401 made up"
+
+
 async def test_who_was_never_told_its_place_waits(own_server, namespace):
     """Its error says so."""
     server = own_server()
@@ -249,7 +267,7 @@ async def test_a_busy_process_does_not_take_its_own_delay_for_an_absence(own_ser
         member.runtime().io.submit(lambda: time.sleep(0.6))
         assert isinstance(await waiting, Lease)
         assert not desk.away.is_active
-        assert desk.away.returns.offer() == []
+        assert desk.away.telling.offer() == []
 
 
 async def test_a_process_without_redis_is_ready_and_says_why(own_server, namespace, caplog):

@@ -241,10 +241,21 @@ class FleetPool:
         return await self._fleet.runtime().desks[self.name].enqueue(need, timeout_s)
 
     async def pause_key(self, key_id: str, *, reason: str, seconds: float | None = None) -> None:
-        """Take a key out of service for the whole fleet, for ever or for some seconds."""
+        """Take a key out of service for the whole fleet, for ever or for some seconds.
+
+        While this process goes on without Redis it does not use the key, and tells Redis later.
+
+        Raises:
+            CoordinationError: Redis does not answer, and this process only waits for it.
+        """
         runtime = self._fleet.runtime()
-        keys = runtime.desks[self.name].keys
-        await runtime.io.run(lambda: pause_key(runtime.store, keys, key_id, reason, seconds))
+        desk = runtime.desks[self.name]
+
+        async def pause() -> None:
+            if not desk.away.take_out(key_id, reason, seconds):
+                await pause_key(runtime.store, desk.keys, key_id, reason, seconds)
+
+        await runtime.io.run(pause)
 
     async def resume_key(self, key_id: str) -> None:
         """Put a key back into service."""

@@ -47,7 +47,7 @@ class Desk:
     def __init__(self, seat: Seat, keys: PoolKeys, limits: PoolLimits) -> None:
         self._io, self.process, self.ttl_s = seat.io, seat.process, seat.ttl_s
         self.keys, self.limits, self.keyset = keys, limits, keyset_hash(limits)
-        self.away = Away(self, seat.on_redis_down)
+        self.away = Away(self, seat.store, seat.on_redis_down)
         self.steps = StepRunner(seat.store, self)
         self.room = WaitingRoom(self, seat.store)
         self.leases: dict[str, Lease] = {}
@@ -188,7 +188,7 @@ class Desk:
             self._known,
             self.ttl_s,
             [lease for lease in self.leases.values() if not lease.is_lost and lease.local is None],
-            self.away.returns.offer(),
+            self.away.telling.offer(),
         )
 
     def registered(self, outcome: Sequence[str], processes: int) -> None:

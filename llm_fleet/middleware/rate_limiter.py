@@ -7,6 +7,7 @@ the settlement that its limits count.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from ..engine.fleet import FleetPool
 from ..engine.lease import Lease
 from ..engine.values import Denial, Need, Settlement, Throttle
 from ..errors import (
+    CoordinationError,
     KeyRefused,
     LeaseLost,
     LimitError,
@@ -30,6 +32,8 @@ from ..errors import (
 from ..models import Call, Response, Usage
 
 __all__ = ["RateLimit", "RateLimitConfig"]
+
+log = logging.getLogger(__name__)
 
 SAYING_WHY_S, SAYING_WHY_SHARE = 0.5, 0.2
 """A wait ends this much before its call does, at most this share of what is left, so that there is time
@@ -85,9 +89,7 @@ class RateLimit:
             error.ticket = lease.ticket
             self._settle_error(call, lease, error)
             if isinstance(error, KeyRefused):
-                await self._pool.pause_key(
-                    lease.key_id, reason=f"{error.status or ''} {error.code or ''}".strip()
-                )
+                await self._take_out(lease.key_id, error)
             raise
         except BaseException as error:
             _settle_abandoned(call, lease)
@@ -96,6 +98,15 @@ class RateLimit:
             raise
         lease.settle(self._counts(call, response.usage))
         return replace(response, key_id=lease.key_id, ticket=lease.ticket, queued_s=lease.queued_s)
+
+    async def _take_out(self, key_id: str, error: KeyRefused) -> None:
+        """The key goes out of service; that Redis is away must not hide what the provider said."""
+        try:
+            await self._pool.pause_key(key_id, reason=f"{error.status or ''} {error.code or ''}".strip())
+        except CoordinationError as fault:
+            log.warning(
+                "llm_fleet.key.kept: the fleet was not told that key %s is refused: %s", key_id, fault
+            )
 
     def _settle_error(self, call: Call, lease: Lease, error: ProviderError) -> None:
         if not lease.is_sent:

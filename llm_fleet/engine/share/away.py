@@ -10,22 +10,22 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import CoordinationError
+from ...store import Store
 from ..lease import Lease
-from ..operations import Settle, Waiter
-from ..registration import lease_wire
+from ..operations import Waiter
 from ..values import Need, Settlement
-from .books import Ask, Books, Charges, Choice, Scene
+from .absence import Absence, now_ms
+from .books import Ask, Books, Choice, Scene
 from .bucket import NEVER
 from .lines import Line, Lines
 from .outputs import RecentOutputs
 from .pauses import Pauses
 from .place import Place
-from .returns import Return, Returns
+from .telling import Telling
 
 if TYPE_CHECKING:
     from ..tickets import Desk
@@ -41,34 +41,15 @@ OTHERS_TELL_S = 0.75
 TOLD_AHEAD_MS = 1_000
 
 
-def now_ms() -> int:
-    """The clock of the share: monotonic."""
-    return int(time.monotonic() * 1000)
-
-
-@dataclass(slots=True)
-class _Absence:
-    """One absence of Redis: since when (monotonic), and what is decided in it."""
-
-    since: float
-    books: Books
-    pauses: Pauses
-    lines: Lines
-    processes: int
-    requests: int = 0
-    ends_at: float | None = None
-    """When it is over, if Redis goes on answering (monotonic)."""
-
-
 class Away:
     """The share of a desk, used while Redis is away; in mode `wait` never."""
 
-    def __init__(self, desk: Desk, mode: str) -> None:
+    def __init__(self, desk: Desk, store: Callable[[], Store], mode: str) -> None:
         self._desk, self.mode = desk, mode
-        self.returns = Returns()
+        self.telling = Telling(desk, store)
         self._outputs = RecentOutputs()
         self._place: Place | None = None
-        self._absence: _Absence | None = None
+        self._absence: Absence | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._pumping: asyncio.Handle | None = None
 
@@ -113,10 +94,10 @@ class Away:
         if self.mode == "wait" or place is None or (absence is not None and absence.ends_at is None):
             return False
         if absence is not None:  # it was almost over
-            self._tell(absence)
+            self.telling.tell(absence)
         books = Books(desk.limits, place, int(since * 1000), is_open=self.mode == "open")
         lines = Lines(desk.limits.aging_ms / 1000)
-        self._absence = _Absence(since, books, Pauses(books), lines, place.processes)
+        self._absence = Absence(since, place.processes, books, Pauses(books), lines)
         said = str(error).rstrip(".")
         log.warning("llm_fleet.redis.lost: provider %s: %s; %s", desk.keys.pool, said, self.note())
         for waiter in sorted(desk.room.everybody(), key=lambda waiter: waiter.created):
@@ -135,7 +116,7 @@ class Away:
         if absence is None or (absence.ends_at is not None and now < absence.ends_at):
             return False
         is_first = absence.ends_at is None
-        self._tell(absence, is_first=is_first)
+        self.telling.tell(absence, TOLD_AHEAD_MS if is_first else 0)
         if is_first:
             absence.ends_at = now + OTHERS_TELL_S
             absence.books.keep_slots(self._in_flight(absence.books))
@@ -156,39 +137,12 @@ class Away:
     def leave(self) -> None:
         """This process goes: what is not told yet goes with the next registration, if there is one."""
         if self._absence is not None:
-            self._tell(self._absence)
+            self.telling.tell(self._absence)
             self.end()
-
-    def _tell(self, absence: _Absence, *, is_first: bool = False) -> None:
-        """Put into the next registration what was not told yet; leases in flight are Redis's from now on.
-
-        The first time it takes in advance what the share may still spend; what it does not comes back.
-        """
-        desk, books, now = self._desk, absence.books, now_ms()
-        moved = [lease for lease in desk.leases.values() if lease.local is not None]
-        wires = [self._hand_over(lease, lease.local, books) for lease in moved if lease.local is not None]
-        for one in absence.pauses.take(now):
-            wires.append(self._hand_over(one.lease, one.charges, books))
-            desk.steps.add(Settle(one.lease.ticket, one.remainder(now)))
-        lacks = books.tell(now, TOLD_AHEAD_MS if is_first else 0)
-        if lacks or wires:
-            self.returns.add(Return(desk.new_ticket(), lacks, moved, wires))
-
-    def _hand_over(self, lease: Lease, charges: Charges, books: Books) -> list[object]:
-        """From here on Redis counts the lease: its wire form."""
-        books.move(charges)
-        lease.local, lease.alive_until = None, time.monotonic() + self._desk.ttl_s
-        ask, desk = charges.ask, self._desk
-        return lease_wire(lease, desk.keyset, desk.steps.fence, ask.predicted, ask.is_cold)
 
     def registered(self) -> None:
         """Redis has taken what it was told."""
-        alive_until = time.monotonic() + self._desk.ttl_s
-
-        def renew(lease: Lease) -> None:
-            lease.alive_until = max(lease.alive_until, alive_until)
-
-        self.returns.acknowledged(renew)
+        self.telling.registered(is_over=self._absence is None)
 
     # -- serving -------------------------------------------------------------------------------
 
@@ -218,11 +172,12 @@ class Away:
         if settlement.output_tokens and settlement.throttle is None and self.mode != "wait":
             self._outputs.add(need.lane, need.tag, settlement.output_tokens)
 
-    def take_out(self, key_id: str, seconds: float | None) -> bool:
-        """A key is out of service. True: Redis is away, and must be told later."""
+    def take_out(self, key_id: str, reason: str, seconds: float | None) -> bool:
+        """A key is out of service. True: Redis is away, and is told when it is back."""
         if self._absence is None:
             return False
         self._absence.books.take_out(key_id, NEVER if seconds is None else now_ms() + seconds * 1000)
+        self.telling.add_outage(key_id, reason, seconds)
         return True
 
     def _pump_soon(self) -> None:
@@ -268,7 +223,7 @@ class Away:
     def _ask(self, need: Need) -> Ask:
         return Ask(need, *self._outputs.predict(need.lane, need.tag, need.max_output_tokens))
 
-    def _grant(self, absence: _Absence, waiter: Waiter, choice: Choice, ask: Ask) -> None:
+    def _grant(self, absence: Absence, waiter: Waiter, choice: Choice, ask: Ask) -> None:
         charges = absence.books.grant(choice, ask)
         absence.requests += 1
         absence.lines.granted()

@@ -168,18 +168,17 @@ class LocalBucket:
         First all that was charged, as far as it is still missing here (a lead is none of the provider's):
         what has been full since has refilled at the provider too. Then what differs from what was told:
         below 0 it comes back. `ahead_ms`: what can be spent in that time is told in advance.
-        The debt is what of it lies below an empty bucket.
+        The debt is what of it lies below an empty bucket: all that a Redis that lost its state must know.
         """
         if self.advance is None:
             missing = self.shape.capacity + self.lead - self.level - self.moved
             lack, debt = max(0, min(self.charged, missing)), max(0, -self.level - self.moved)
         else:
-            lack = self.charged - self.advance + self.lost
-            debt = max(0, lack)
+            lack, debt = self.charged - self.advance + self.lost, max(0, self.charged)
         refilled = self.shape.rate * (ahead_ms // self.shape.tick)
         self.advance = max(0, min(self.level + refilled, self.shape.capacity)) if ahead_ms else 0
         self.charged = self.moved = self.lost = 0
-        return lack + self.advance, debt
+        return lack + self.advance, debt + self.advance
 
 
 def amount_of(resource: str, input_tokens: int, output_tokens: int) -> int:
