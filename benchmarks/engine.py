@@ -19,6 +19,7 @@ if __package__ in (None, ""):
 
 import redis
 
+from benchmarks.engine_away import measure_away
 from benchmarks.engine_cost import measure_cost, measure_memory
 from benchmarks.engine_curves import measure_keys, measure_processes, measure_queue
 from benchmarks.engine_dropping import measure_dropping
@@ -55,6 +56,7 @@ PARTS: dict[str, Part] = {
     "queue": with_servers(measure_queue),
     "processes": with_servers(measure_processes),
     "dropping": with_processes(measure_dropping),
+    "away": with_servers(measure_away),
 }
 
 

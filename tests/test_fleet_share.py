@@ -190,7 +190,7 @@ async def test_a_call_too_large_for_the_part_waits_and_is_told_why(own_server, n
         with pytest.raises(CoordinationError) as caught:
             await waiting
         said = str(caught.value)
-        assert "not answered for 0.25 s; its part of the limits, as one of 2 processes, is too small" in said
+        assert "not answered for 0.2 s; its part of the limits, as one of 2 processes, is too small" in said
         assert "(3100 input and at most 10 output tokens)" in said
         server.thaw()
 

@@ -66,6 +66,15 @@ def test_output_is_held_and_charged_as_produced(output, lack) -> None:
     assert own.tell(1_000, 0) == [["d-k0|*", 3, lack * 60_000, 0, 60_000]]
 
 
+def test_of_an_output_of_which_nothing_is_known_as_much_again_stays() -> None:
+    """An eighth of the bucket is held at most, and that twice must be there."""
+    own = books(limits(OUTPUT))
+    cold = ask(0, 256, is_cold=True)
+    assert own.choose(cold, scene(0)).wait_ms == 512
+    own.grant(own.choose(cold, scene(512)), cold)
+    assert own.choose(cold, scene(512)).wait_ms == 256
+
+
 def test_debts_are_told_apart() -> None:
     """More was produced than the level had: what lacks is all of it, the debt what is below zero."""
     own = books(limits(OUTPUT))
@@ -167,4 +176,5 @@ def test_predictions_are_a_quantile_of_this_processs_own_answers() -> None:
         outputs.add("*", "", tokens)
     assert outputs.predict("*", "", 1_000) == (96, False)
     assert outputs.predict("*", "", 50) == (50, False)
-    assert outputs.predict("*", "other", 100) == (100, True)
+    assert outputs.predict("*", "other", 1_000) == (96, False)
+    assert outputs.predict("fast", "other", 100) == (100, True)

@@ -82,7 +82,8 @@ class Twins:
         ticket.cold = int(is_cold)
         need, bucket = self.ours.need_of(*tokens, is_cold), self.theirs
         assert need == NEED_OF(bucket.shape, ticket)
-        assert self.ours.stake(is_cold) == STAKE_OF(bucket.shape, ticket)
+        is_staked = bool(STAKE_OF(bucket.shape, ticket))
+        assert self.ours.stake(need, is_cold) == (need if is_staked else 0)
         assert self.ours.fits(need) is not bool(TOO_LARGE(bucket.shape, ticket))
         wait = self.ours.wait_ms(need, ahead, self.now)
         assert wait == WAIT_FOR(bucket, need, ahead, self.now)

@@ -139,7 +139,7 @@ class Books:
 
     def _weigh_buckets(self, choice: Choice, scene: Scene, is_cold: bool) -> None:
         for bucket, units in choice.needs:
-            reserved = scene.ahead[bucket] + bucket.stake(is_cold)
+            reserved = scene.ahead[bucket] + bucket.stake(units, is_cold)
             left = bucket.level - bucket.held - reserved - units
             choice.room = min(choice.room, left / bucket.shape.capacity)
             if left < 0 and not self._is_open:

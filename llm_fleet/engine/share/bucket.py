@@ -109,9 +109,12 @@ class LocalBucket:
         most = shape.capacity // 8 if is_cold else shape.capacity
         return min(amount_of(shape.resource, input_tokens, predicted) * shape.unit, most)
 
-    def stake(self, is_cold: bool) -> int:
-        """Units that stay when a ticket goes of whose output nothing is known."""
-        return self.shape.capacity // 2 if is_cold and self.shape.rule == "as_produced" else 0
+    def stake(self, need: int, is_cold: bool) -> int:
+        """Units that stay when a ticket goes of whose output nothing is known: as much again.
+
+        Redis leaves half of the bucket; ours begins empty, and would not serve anybody for half a minute.
+        """
+        return need if is_cold and self.shape.rule == "as_produced" else 0
 
     def fits(self, need: int) -> bool:
         """False of what is larger than the share itself: it can never go."""

@@ -15,14 +15,17 @@ MOST_TOPICS = 1024
 
 
 class RecentOutputs:
-    """The last outputs per lane and tag, of the topics that came last."""
+    """The last outputs per lane and tag, of the topics that came last, and per lane."""
 
     def __init__(self) -> None:
-        self._topics: OrderedDict[tuple[str, str], deque[int]] = OrderedDict()
+        self._topics: OrderedDict[tuple[str, str | None], deque[int]] = OrderedDict()
 
     def add(self, lane: str, tag: str, output_tokens: int) -> None:
         """A call produced so many tokens."""
-        topic = (lane, tag)
+        self._add((lane, tag), output_tokens)
+        self._add((lane, None), output_tokens)
+
+    def _add(self, topic: tuple[str, str | None], output_tokens: int) -> None:
         ring = self._topics.get(topic)
         if ring is None:
             ring = self._topics[topic] = deque(maxlen=RING)
@@ -31,8 +34,12 @@ class RecentOutputs:
         ring.append(output_tokens)
 
     def predict(self, lane: str, tag: str, most: int) -> tuple[int, bool]:
-        """Tokens that nine in ten calls stay below, `most` at most; True: little is known (cold)."""
-        ring = self._topics.get((lane, tag))
-        if ring is None or len(ring) < WARM:
-            return min(most, COLD_TOKENS), True
-        return min(most, sorted(ring)[-max(1, len(ring) // ONE_IN)]), False
+        """Tokens that nine in ten calls of the tag, else of the lane, stay below, `most` at most.
+
+        True: of neither enough is known (cold).
+        """
+        for topic in ((lane, tag), (lane, None)):
+            ring = self._topics.get(topic)
+            if ring is not None and len(ring) >= WARM:
+                return min(most, sorted(ring)[-max(1, len(ring) // ONE_IN)]), False
+        return min(most, COLD_TOKENS), True
