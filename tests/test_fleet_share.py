@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from itertools import pairwise
 
 import pytest
+import redis
 
 from llm_fleet.engine.fleet import Fleet
 from llm_fleet.engine.lease import Lease
@@ -90,6 +91,25 @@ async def test_a_dead_redis_costs_nothing_and_one_without_data_hears_of_it(own_s
         assert state["leases"] == 1
         assert state["domains"]["d-k0"]["lanes"]["*"][0]["level"] <= 20
         held.settle(DONE)
+
+
+async def test_a_full_redis_is_as_good_as_none(own_server, namespace):
+    """It answers, and refuses to write: calls go on with the part until there is room again."""
+    server = own_server()
+    pool = limits(requests(600, burst_ms=1_000))
+    async with fleet(server.url, namespace, pool, on_redis_down="share") as member:
+        await placed(member)
+        with redis.Redis.from_url(server.url) as client:
+            client.config_set("maxmemory", 1)
+            started = time.monotonic()
+            leases = [await lease_of(member) for _ in range(20)]
+            assert 1.0 < time.monotonic() - started < 4.0
+            assert "is full" in member.absences()["p"]
+            client.config_set("maxmemory", 0)
+        await back(member)
+        assert (await state_of(member))["leases"] == 20
+        for lease in leases:
+            lease.settle(DONE)
 
 
 async def test_what_was_spent_lacks_when_redis_is_back(own_server, namespace):

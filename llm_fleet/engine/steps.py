@@ -61,6 +61,8 @@ class Registrar(Protocol):
     @property
     def is_away(self) -> bool: ...
     def went_away(self, since: float, error: CoordinationError) -> bool: ...
+    @property
+    def has_told(self) -> bool: ...
     def answered(self) -> bool: ...
     def offer(self) -> str: ...
     def registered(self, outcome: Sequence[str], processes: int) -> None: ...
@@ -134,10 +136,10 @@ class StepRunner:
         try:
             while self._is_poked or self._outbox:
                 is_fine = await (self._tell() if self._registrar.is_away else self._round())
-                if self._registrar.is_away:
-                    await asyncio.sleep(LOOKING_S)
-                elif not is_fine:
+                if not is_fine:
                     await asyncio.sleep(BACKOFF_S[min(self._failures, len(BACKOFF_S)) - 1])
+                elif self._registrar.is_away:
+                    await asyncio.sleep(LOOKING_S)
                 elif self._outbox and not self._is_poked and not any(op.is_urgent for op in self._outbox):
                     self._linger = asyncio.get_running_loop().call_later(LINGER_S, self._start)
                     return
@@ -150,6 +152,8 @@ class StepRunner:
         try:
             if not (await self._is_quick() or await self._is_quick()):
                 raise CoordinationError(f"Redis at {self._store().description} answers too late")
+            if not self._registrar.has_told:
+                await self._register()  # a server that answers and refuses to write is not back
             if self._registrar.answered():
                 self.is_registered = False
             if not self._registrar.is_away:

@@ -176,6 +176,11 @@ class Desk:
         """Redis has given nothing since then. True: this process goes on without it."""
         return self.away.begin(since, error)
 
+    @property
+    def has_told(self) -> bool:
+        """Redis was told what went without it; the others still have to tell."""
+        return self.away.has_told
+
     def answered(self) -> bool:
         """Redis answers again. True: it has to be told something, by a registration."""
         return self.away.answered()

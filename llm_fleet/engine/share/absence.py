@@ -19,10 +19,14 @@ def now_ms() -> int:
 
 @dataclass(slots=True)
 class Absence:
-    """Since when (monotonic) Redis has given nothing, as one of how many, and what is decided meanwhile."""
+    """Since when (monotonic) Redis has given nothing, as one of how many, and what is decided meanwhile.
+
+    `epoch`: the pool's state that was known when it began, or was told of it.
+    """
 
     since: float
     processes: int
+    epoch: str
     books: Books
     pauses: Pauses
     lines: Lines

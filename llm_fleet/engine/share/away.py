@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 MODES = ("share", "wait", "open")
 
 OTHERS_TELL_S = 0.75
-"""Whoever is away looks for Redis ten times a second: so much later all have told what they used."""
+"""Whoever is away looks for Redis at least every half second: so much later all have told what they used."""
 TOLD_AHEAD_MS = 1_000
 
 
@@ -57,6 +57,11 @@ class Away:
     def is_active(self) -> bool:
         """Redis is away, and this process goes on without it."""
         return self._absence is not None
+
+    @property
+    def has_told(self) -> bool:
+        """What went without Redis is told, or about to be: the absence is almost over."""
+        return self._absence is not None and self._absence.ends_at is not None
 
     def told(self, place: Sequence[Any]) -> None:
         """Take a heartbeat's answer: {processes, rank, {key out of service: ms left, or 0 for ever}}."""
@@ -97,7 +102,7 @@ class Away:
             self.telling.tell(absence)
         books = Books(desk.limits, place, int(since * 1000), is_open=self.mode == "open")
         lines = Lines(desk.limits.aging_ms / 1000)
-        self._absence = Absence(since, place.processes, books, Pauses(books), lines)
+        self._absence = Absence(since, place.processes, desk.steps.epoch, books, Pauses(books), lines)
         said = str(error).rstrip(".")
         log.warning("llm_fleet.redis.lost: provider %s: %s; %s", desk.keys.pool, said, self.note())
         for waiter in sorted(desk.room.everybody(), key=lambda waiter: waiter.created):

@@ -194,8 +194,11 @@ class Books:
         """No more leases at once from now on than Redis knows of: these, by domain."""
         self._slots_told = in_flight
 
-    def tell(self, now: int, ahead_ms: int) -> list[list[int | str]]:
-        """For Redis, per limit: [field, kind, lack, debt, unit], what it was not told yet."""
+    def tell(self, now: int, ahead_ms: int, *, is_lost: bool = False) -> list[list[int | str]]:
+        """For Redis, per limit: [field, kind, lack, debt, unit], what it was not told yet.
+
+        `is_lost`: its state is another one than before; no level is above 0, only debts lack.
+        """
         found: list[list[int | str]] = []
         for record in self._dealt.used():
             for bucket in record.buckets:
@@ -203,6 +206,7 @@ class Books:
                 lack, debt = bucket.tell(ahead_ms)
                 if self._is_open:
                     lack, debt = min(lack, bucket.shape.capacity), 0
+                lack = debt if is_lost else lack
                 if lack or debt:
                     found.append([record.field, bucket.shape.kind, lack, debt, bucket.shape.unit])
         return found

@@ -56,7 +56,8 @@ class Telling:
         for one in absence.pauses.take(now):
             wires.append(self._hand_over(one.lease, one.charges, books))
             desk.steps.add(Settle(one.lease.ticket, one.remainder(now)))
-        lacks = books.tell(now, ahead_ms)
+        lacks = books.tell(now, ahead_ms, is_lost=desk.steps.epoch != absence.epoch)
+        absence.epoch = desk.steps.epoch
         if lacks or wires:
             self._returns.append(Return([desk.new_ticket(), lacks, wires], [lease for lease, _ in moved]))
 
