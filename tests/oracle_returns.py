@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from random import Random
-from typing import Any
 
 from llm_fleet.engine.registration import Known, offer
 from llm_fleet.engine.values import RESOURCES, TENANT_DOMAIN, PoolLimits
