@@ -167,6 +167,13 @@ def test_who_is_forgotten_by_a_registration_is_out() -> None:
     assert [name for name in members if name.startswith("n|")] == ["n|A"]
 
 
+def test_member_without_a_record_is_taken_out() -> None:
+    """Nobody has forgotten it where its process was: the one before it does."""
+    rig = mini_rig(LIMITS, "A", "C")
+    rig.client.zadd(rig.keys.all()[2], {"n|B": 0})
+    assert counted(rig, "C", "A", "C") == [(3, 2), (2, 0), (2, 1)]
+
+
 def test_after_lost_writes_all_who_registered_again_are_counted(rig: Rig) -> None:
     """Each anew as it registers."""
     for name in "ABC":

@@ -8,9 +8,6 @@ local carry_out_returns
 do
     -- So many units of one measure in another one: no less.
     local function converted(units, from, to)
-        if from == to then
-            return units
-        end
         local whole = math.floor(units / from)
         return whole * to + ceil_div((units - whole * from) * to, from)
     end
