@@ -51,7 +51,7 @@ class Returns:
         domain, _, lane = field.rpartition("|")
         for bucket in self.oracle.buckets.get((domain, lane), []):
             if kind_of(bucket) == kind:
-                bucket.level += -lack * bucket.unit // unit
+                bucket.level = min(bucket.capacity, bucket.level + -lack * bucket.unit // unit)
                 self.oracle.touched.add(domain)
 
     def _take(self, process: str, lease: Wire) -> Ticket | None:
@@ -126,7 +126,7 @@ class ReturningPair(Pair):
             for bucket in its
         ]
         lacks = [
-            [field, kind_of(bucket), random.choice((0, 1, 59_999, UNIT, random.randrange(bucket.capacity))),
+            [field, kind_of(bucket), random.choice((0, 1, 59_999, UNIT, -UNIT, random.randrange(-1_000, bucket.capacity))),
              random.choice((0, UNIT)), random.choice((UNIT, bucket.unit, 62_500))]
             for field, bucket in random.sample(fields, random.randint(0, min(3, len(fields))))
         ]  # fmt: skip

@@ -61,19 +61,14 @@ def test_2_oracle_agrees_with_returns_on_a_real_server(
 @settings(MODEST, max_examples=25)
 @given(pools(), LONG)
 def test_3_bounds_hold_with_returns(pool: PoolLimits, story: list[Act]) -> None:
-    """No level passes its capacity, what is held is the sum of the holds in flight, and a return raises nothing."""
+    """No level passes its capacity, also where what was told in advance comes back; held are the holds in flight."""
     pair = opened(pool)
     for act in story:
-        before = [bucket.level for bucket in pair.oracle.every_bucket()]
-        at, clock = pair.now, pair.rig.time_ms
         perform_or_return(pair, act)
         charges = [charge for lease in pair.oracle.leases for charge in lease.charges]
         for bucket in pair.oracle.every_bucket():
             assert bucket.level <= bucket.capacity
             assert bucket.held == sum(charge.hold for charge in charges if charge.bucket is bucket)
-        if act.kind.startswith("return") and (at, clock) == (pair.now, pair.rig.time_ms):
-            after = [bucket.level for bucket in pair.oracle.every_bucket()]
-            assert all(level <= was for level, was in zip(after, before, strict=True))
 
 
 @settings(MODEST, max_examples=20)

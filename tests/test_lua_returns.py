@@ -108,9 +108,19 @@ def test_id_that_was_withdrawn_is_not_carried_out() -> None:
     assert rig.taken("A", cancel("r2")).result == ["c", "c"]
 
 
-@pytest.mark.parametrize("nothing", [used(0), used(0, debt=5), used(-5 * UNIT)], ids=str)
-def test_return_raises_no_level_and_nothing_lowers_none(nothing: Wire) -> None:
-    """A local bucket that is full lacks nothing; a negative lack is none."""
+@pytest.mark.parametrize(("back", "level"), [(5, 35), (29, 59), (500, 60)])
+def test_what_was_told_in_advance_and_not_spent_comes_back(back: int, level: int) -> None:
+    """A negative lack raises a level, never above the capacity; and once."""
+    rig = mini_rig(pool_of(MINUTE))
+    take_back(rig, returned("r1", used(30 * UNIT)))
+    for _ in range(2):
+        take_back(rig, returned("r2", used(-back * UNIT)))
+        assert levels(rig) == [level * UNIT]
+
+
+@pytest.mark.parametrize("nothing", [used(0), used(0, debt=5)], ids=str)
+def test_return_that_lacks_nothing_lowers_no_level(nothing: Wire) -> None:
+    """A local bucket that is full lacks nothing."""
     rig = mini_rig(pool_of(MINUTE))
     rig.enqueue("A", "A-1")
     before = rig.units()

@@ -1,8 +1,9 @@
 -- lib/returns: what a process has used by itself while it could not reach this server (ENGINE.md §6).
 --
 -- A return is {id, {{field, kind, lack, debt, unit}...}, {lease...}}: what its own bucket of each limit ("domain|lane", kind
--- % 100) lacks of being full, and how far it is below nothing, in units of which one request, or token, is `unit`; and its
--- leases, as lib/recovery has them. It is carried out once: its id is remembered as that of a ticket that ended.
+-- % 100) lacks (below 0: what it was told to lack before, and does not), and how far it is below nothing, in units of which
+-- one request, or token, is `unit`; and its leases, as lib/recovery has them. It is carried out once: its id is remembered
+-- as that of a ticket that ended.
 
 local carry_out_returns
 do
