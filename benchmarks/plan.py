@@ -134,7 +134,7 @@ SCENARIOS: dict[str, Plan] = {
         provider="openai", rpm=1_000, itpm=0, tpm=60_000, input=100, output="150~0.5", max_tokens=512
     ),
     "kill": Plan(seconds=45.0, kill_after=15.0, slots=8, latency=1.0),
-    "freeze": Plan(seconds=45.0, freeze_after=15.0, slots=8, latency=1.0),
+    "freeze": Plan(seconds=45.0, itpm=600_000, freeze_after=15.0, slots=8, latency=1.0),
 }
 
 
