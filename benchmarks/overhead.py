@@ -54,22 +54,26 @@ class Load:
 
     def above(self, way: str) -> float:
         """What a way costs above the SDK alone: the median of the differences in each turn."""
-        return median(mine - bare for mine, bare in zip(self.spent[way], self.spent["sdk"], strict=True))
+        pairs = zip(self.spent[way], self.spent["sdk"], strict=True)
+        return round(median(mine - bare for mine, bare in pairs), 3)
 
     def least_above(self, way: str) -> float:
         """The same, of the best round of each: that with the least beside it on the machine."""
-        return min(self.spent[way]) - min(self.spent["sdk"])
+        return round(min(self.spent[way]) - min(self.spent["sdk"]), 3)
+
+    def middle(self, way: str) -> float:
+        return round(median(self.spent[way]), 3)
 
     def figures(self) -> list[Figure]:
         target = ("≤", TARGET_MS)
         return [
-            Figure(f"{self.name}: the SDK alone", median(self.spent["sdk"]), "ms"),
-            Figure(f"{self.name}: llm_fleet", median(self.spent["fleet"]), "ms"),
+            Figure(f"{self.name}: the SDK alone", self.middle("sdk"), "ms"),
+            Figure(f"{self.name}: llm_fleet", self.middle("fleet"), "ms"),
             Figure(f"{self.name}: llm_fleet above the SDK, median", self.above("fleet"), "ms", target),
             Figure(f"{self.name}: llm_fleet above the SDK, best", self.least_above("fleet"), "ms", target),
             Figure(f"{self.name}: one bare EVALSHA above the SDK, median", self.above("evalsha"), "ms"),
             Figure(f"{self.name}: one bare EVALSHA above the SDK, best", self.least_above("evalsha"), "ms"),
-            Figure(f"{self.name}: steps per call", median(self.steps)),
+            Figure(f"{self.name}: steps per call", round(median(self.steps), 3)),
         ]
 
     def to_json(self) -> Json:
@@ -97,13 +101,14 @@ Round = tuple[float, float]
 class Bench:
     """The ways, and who counts: the event loop's runner, and a client of the server."""
 
-    def __init__(self, ways: Ways, runner: asyncio.Runner, client: redis.Redis) -> None:
+    def __init__(self, ways: Ways, runner: asyncio.Runner, client: redis.Redis, *, is_quick: bool) -> None:
         self._ways, self._runner, self._client = ways, runner, client
+        self._each = dict.fromkeys(TASKS, 1) if is_quick else TASKS
 
     def round_of(self, load: Load, way: str) -> Round:
         """Each task makes its calls."""
         self._client.config_resetstat()
-        once, each = self._ways.of(load.vendor, load.kind)[way], TASKS[load.tasks]
+        once, each = self._ways.of(load.vendor, load.kind)[way], self._each[load.tasks]
         ms = self._runner.run(spent_ms(once, load.tasks, each))
         scripts = self._client.info("commandstats").get("cmdstat_evalsha", {"calls": 0})
         return ms, scripts["calls"] / (load.tasks * each)
@@ -128,7 +133,7 @@ def take_turns(bench: Bench, loads: Sequence[Load], turns: int, read: Callable[[
         read()
 
 
-def measure(url: str, client: redis.Redis, turns: int) -> Json:
+def measure(url: str, client: redis.Redis, *, is_quick: bool) -> Json:
     """What every load took."""
     loads = [Load(vendor.kind, kind, tasks) for vendor in VENDORS for kind in KINDS for tasks in TASKS]
     with run_simulator(provider_config()) as provider, asyncio.Runner() as runner:
@@ -136,27 +141,29 @@ def measure(url: str, client: redis.Redis, turns: int) -> Json:
         runner.run(ways.check())
         try:
             with calibration(url, client) as now:
-                take_turns(Bench(ways, runner, client), loads, turns, now.read)
+                bench = Bench(ways, runner, client, is_quick=is_quick)
+                take_turns(bench, loads, 1 if is_quick else TURNS, now.read)
         finally:
             runner.run(ways.close())
     figures = scaled([figure for load in loads for figure in load.figures()], now.scale)
     return {"scales": {"overhead": now.scale}, "figures": figures, "data": [load.to_json() for load in loads]}
 
 
-def run(turns: int) -> Json:
+def run(*, is_quick: bool) -> Json:
     """Measure, on servers of our own."""
     with open_server() as (server, client):
         machine = environment(client)
-        return {"environment": machine, "turns": turns, **measure(server.url, client, turns)}
+        found = measure(server.url, client, is_quick=is_quick)
+        return {"environment": machine, "is_quick": is_quick, **found}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and print a table or JSON."""
     parser = argparse.ArgumentParser(prog="overhead.py", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one turn: whether it runs at all")
+    parser.add_argument("--quick", action="store_true", help="small and rough: whether it runs at all")
     parser.add_argument("--json", action="store_true", help="one object on standard output")
     options = parser.parse_args(arguments)
-    found = run(1 if options.quick else TURNS)
+    found = run(is_quick=options.quick)
     print(as_json(found) if options.json else as_text(found, SHAPE))
     return 0
 
