@@ -35,6 +35,7 @@ TASKS = {1: 20, 32: 3}
 TURNS = 24
 SETTLING_S = 0.015
 """After a round, in every way alike: our last settles have left, what follows does not pay for them."""
+IDLE_S = 0.5
 TARGET_MS = 0.5
 
 
@@ -113,6 +114,12 @@ class Bench:
         scripts = self._client.info("commandstats").get("cmdstat_evalsha", {"calls": 0})
         return ms, scripts["calls"] / (load.tasks * each)
 
+    def idle_ms(self) -> float:
+        """CPU of this process per second in which nobody calls: the ticks of the engine's I/O thread."""
+        before = time.process_time()
+        self._runner.run(asyncio.sleep(IDLE_S))
+        return (time.process_time() - before) / IDLE_S * 1000
+
     def take_turn(self, load: Load, order: Sequence[str]) -> None:
         """A round of each way."""
         for way in order:
@@ -122,15 +129,19 @@ class Bench:
                 load.steps.append(steps)
 
 
-def take_turns(bench: Bench, loads: Sequence[Load], turns: int, read: Callable[[], None]) -> None:
+def take_turns(bench: Bench, loads: Sequence[Load], turns: int, read: Callable[[], None]) -> list[Figure]:
     """All loads, again and again. The ways of a load follow each other, each turn in another order."""
+    idle = list[float]()
     for load in loads:
         for way in WAYS:
             bench.round_of(load, way)  # connections are made
     for order in itertools.islice(itertools.cycle(itertools.permutations(WAYS)), turns):
         for load in loads:
             bench.take_turn(load, order)
+        idle.append(bench.idle_ms())
         read()
+    figures = [figure for load in loads for figure in load.figures()]
+    return [*figures, Figure("llm_fleet while nobody calls, per second", round(median(idle), 3), "ms")]
 
 
 def measure(url: str, client: redis.Redis, *, is_quick: bool) -> Json:
@@ -142,11 +153,11 @@ def measure(url: str, client: redis.Redis, *, is_quick: bool) -> Json:
         try:
             with calibration(url, client) as now:
                 bench = Bench(ways, runner, client, is_quick=is_quick)
-                take_turns(bench, loads, 1 if is_quick else TURNS, now.read)
+                figures = take_turns(bench, loads, 1 if is_quick else TURNS, now.read)
         finally:
             runner.run(ways.close())
-    figures = scaled([figure for load in loads for figure in load.figures()], now.scale)
-    return {"scales": {"overhead": now.scale}, "figures": figures, "data": [load.to_json() for load in loads]}
+    data = [load.to_json() for load in loads]
+    return {"scales": {"overhead": now.scale}, "figures": scaled(figures, now.scale), "data": data}
 
 
 def run(*, is_quick: bool) -> Json:
