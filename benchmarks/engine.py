@@ -8,7 +8,6 @@ One part at a time: --only cost,speed.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from benchmarks.engine_away import measure_away
 from benchmarks.engine_cost import measure_cost, measure_memory
 from benchmarks.engine_curves import measure_keys, measure_processes, measure_queue
 from benchmarks.engine_dropping import measure_dropping
-from benchmarks.engine_report import Figure, Section, environment, scales_told, table
+from benchmarks.engine_report import Figure, Section, as_json, as_text, environment
 from benchmarks.engine_rig import open_server
 from benchmarks.engine_scale import Scale
 from benchmarks.engine_speed import measure_day, measure_speed, measure_waking
@@ -46,6 +45,7 @@ def with_servers(measure: Callable[..., Section]) -> Part:
     return lambda url, client, is_quick: measure(is_quick=is_quick)
 
 
+SHAPE = "4 keys with 3 resources each, never blocked, where nothing else is said"
 PARTS: dict[str, Part] = {
     "cost": with_processes(measure_cost),
     "speed": with_processes(measure_speed),
@@ -94,21 +94,6 @@ def run(names: Sequence[str], *, is_quick: bool) -> dict[str, Any]:
     return {**found, "scales": scales, "figures": figures, "data": data}
 
 
-def as_json(found: dict[str, Any]) -> str:
-    """Everything, as one object."""
-    figures = [figure.to_json() for figure in found["figures"]]
-    scales = {name: scale.to_json() for name, scale in found["scales"].items()}
-    return json.dumps({**found, "scales": scales, "figures": figures}, indent=1, ensure_ascii=False)
-
-
-def as_text(found: dict[str, Any]) -> str:
-    """The figures in a table, and what it was measured on."""
-    machine = ", ".join(f"{name} {value}" for name, value in found["environment"].items())
-    rest = "4 keys with 3 resources each, never blocked, where nothing else is said"
-    scales = ["", scales_told(found["scales"])] if found["scales"] else []
-    return "\n".join([machine, rest, "", table(found["figures"]), *scales])
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and print a table or JSON. 1: a part failed."""
     parser = argparse.ArgumentParser(prog="engine.py", description=__doc__)
@@ -117,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="one object on standard output")
     options = parser.parse_args(arguments)
     found = run(options.only, is_quick=options.quick)
-    print(as_json(found) if options.json else as_text(found))
+    print(as_json(found) if options.json else as_text(found, SHAPE))
     for name, reason in found["failed"].items():
         print(f"{name} failed: {reason}", file=sys.stderr)
     return 1 if found["failed"] else 0

@@ -1,7 +1,8 @@
-"""Figures of the engine with their targets and verdicts, and what they were measured on."""
+"""Figures with their targets and verdicts, what they were measured on, and how both are shown."""
 
 from __future__ import annotations
 
+import json
 import operator
 import os
 import platform
@@ -13,7 +14,7 @@ import redis
 
 from .engine_scale import REFERENCE_US, Scale
 
-__all__ = ["Figure", "Section", "environment", "scaled", "scales_told", "table"]
+__all__ = ["Figure", "Section", "as_json", "as_text", "environment", "scaled", "scales_told", "table"]
 
 Json = dict[str, Any]
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
@@ -130,3 +131,17 @@ def table(figures: Sequence[Figure]) -> str:
         for row in rows
     ]
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+
+def as_json(found: Json) -> str:
+    """All that a program found, its `figures` and `scales` too, as one object."""
+    figures = [figure.to_json() for figure in found["figures"]]
+    scales = {name: scale.to_json() for name, scale in found["scales"].items()}
+    return json.dumps({**found, "scales": scales, "figures": figures}, indent=1, ensure_ascii=False)
+
+
+def as_text(found: Json, shape: str) -> str:
+    """The figures in a table, under what they were measured on and in which `shape`."""
+    machine = ", ".join(f"{name} {value}" for name, value in found["environment"].items())
+    scales = ["", scales_told(found["scales"])] if found["scales"] else []
+    return "\n".join([machine, shape, "", table(found["figures"]), *scales])

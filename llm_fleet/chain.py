@@ -22,7 +22,4 @@ def compose(middleware: Sequence[Middleware], endpoint: Handler) -> Handler:
 
 
 def _link(layer: Middleware, call_next: Handler) -> Handler:
-    async def linked(call: Call) -> Response:
-        return await layer(call, call_next)
-
-    return linked
+    return lambda call: layer(call, call_next)

@@ -104,13 +104,12 @@ class _Series:
         self._latency, self._queued = _Durations(), _Durations()
 
     def add(self, outcome: CallOutcome) -> None:
-        self._counts.update(
-            calls=1,
-            retries=outcome.attempts - 1,
-            input_tokens=outcome.usage.input_tokens,
-            output_tokens=outcome.usage.output_tokens,
-            cache_read_tokens=outcome.usage.cache_read_tokens,
-        )
+        counts, usage = self._counts, outcome.usage
+        counts["calls"] += 1
+        counts["retries"] += outcome.attempts - 1
+        counts["input_tokens"] += usage.input_tokens
+        counts["output_tokens"] += usage.output_tokens
+        counts["cache_read_tokens"] += usage.cache_read_tokens
         if outcome.error is not None:
             self._errors[outcome.error] += 1
         self._latency.add(outcome.latency_s)

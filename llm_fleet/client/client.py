@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypedDict
 
 from ..chain import Handler
@@ -99,12 +98,9 @@ class LLMClient:
         After the last piece `stream.response` is the whole answer. The call begins on entering;
         errors are raised where the text is read. Leaving the block early ends the call.
         """
-        call = self._call(messages, options)
-
-        async def run(sink: TextSink) -> Response:
-            return await _in_time(call, self._send(replace(call, sink=sink)))
-
-        return TextStream(run)
+        sink = TextSink()
+        call = self._call(messages, options, sink)
+        return TextStream(sink, lambda: _in_time(call, self._send(call)))
 
     async def count_tokens(self, messages: Sequence[Message], **options: Any) -> int:
         """The input tokens of such a call: the provider's own count, else the estimate made here.
@@ -148,7 +144,9 @@ class LLMClient:
         handler = await self._chain()
         return await handler(call)
 
-    def _call(self, messages: Sequence[Message], options: dict[str, Any]) -> Call:
+    def _call(
+        self, messages: Sequence[Message], options: dict[str, Any], sink: TextSink | None = None
+    ) -> Call:
         settings, given = self._provider.settings, {k: v for k, v in options.items() if v is not None}
         timeout = given.pop("timeout", settings.call_timeout)
         queue_timeout = given.pop("queue_timeout", settings.queue_timeout)
@@ -173,6 +171,7 @@ class LLMClient:
             extra=given,
             deadline=None if timeout is None else time.monotonic() + timeout,
             queue_timeout=bounded(queue_timeout),
+            sink=sink,
             **fields,
         )
 

@@ -68,8 +68,8 @@ class TextStream:
     what it produced is settled, what it held is given back.
     """
 
-    def __init__(self, run: Callable[[TextSink], Awaitable[Response]]) -> None:
-        self._run, self._sink = run, TextSink()
+    def __init__(self, sink: TextSink, run: Callable[[], Awaitable[Response]]) -> None:
+        self._sink, self._run = sink, run
         self._task: asyncio.Task[Response] | None = None
         self._response: Response | None = None
         self._is_left = False
@@ -90,7 +90,7 @@ class TextStream:
 
     async def _fill(self) -> Response:
         try:
-            return await self._run(self._sink)
+            return await self._run()
         finally:
             self._sink.close()
 

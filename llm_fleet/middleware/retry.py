@@ -86,7 +86,7 @@ class Retry:
 
 async def _attempt(call: Call, call_next: Handler, number: int) -> Response:
     try:
-        response = await call_next(replace(call, attempt=number))
+        response = await call_next(call if call.attempt == number else replace(call, attempt=number))
     except ProviderError as error:
         error.attempts = number
         raise
