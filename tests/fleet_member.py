@@ -36,7 +36,7 @@ async def spend(url: str, namespace: str, seconds: float, per_minute: int) -> No
     pool = limits(requests(per_minute, burst_ms=1000))
     async with fleet(url, namespace, pool, on_redis_down="share") as member:
         (await lease_of(member)).settle(Settlement(1, 1))
-        await asyncio.sleep(1.0)  # everybody is there, and has been told its place
+        await asyncio.sleep(0.5)  # everybody is there
         print("ready", flush=True)
         times, until = [], time.monotonic() + seconds
 

@@ -71,3 +71,15 @@ async def test_trace_headers_tell_when_the_grant_was() -> None:
     await endpoint(cast(Any, adapter), pool, trace_headers=True)(call)
     age_s = time.time() - float(adapter.headers["x-llm-fleet-granted"])
     assert 1.0 - 0.01 <= age_s < 10.0
+
+
+async def test_what_was_granted_without_redis_has_no_fence() -> None:
+    """A fence is a number of Redis; a lease of the share has none to send."""
+    lease = late_lease(desk_of({"k": "a"}), "k", 0.0)
+    pool = ClientPool(
+        cast(Any, adapter := Adapter()), {"k": SecretStr("sk-test-not-a-real-key-1")}, PoolConfig()
+    )
+    for lease.fence in (7, 0):
+        call = Call("p", "m", (Message(MessageRole.USER, "Hi"),), 10, lease=lease)
+        await endpoint(cast(Any, adapter), pool, trace_headers=True)(call)
+        assert adapter.headers.get("x-llm-fleet-fence") == (str(lease.fence) if lease.fence else None)

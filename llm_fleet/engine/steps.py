@@ -170,7 +170,7 @@ class StepRunner:
 
     async def _is_quick(self) -> bool:
         self._asked_at, self._ticks = time.monotonic(), 0
-        await self._store().call("EXISTS", self._keys[0])
+        await self._store().call("HGET", self._keys[0], "accepted")
         return not self._is_late
 
     def _failed(self, since: float, error: CoordinationError) -> None:
