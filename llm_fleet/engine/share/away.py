@@ -98,9 +98,11 @@ class Away:
         absence, desk, place = self._absence, self._desk, self._place
         if self.mode == "wait" or place is None or (absence is not None and absence.ends_at is None):
             return False
-        if absence is not None:  # it was almost over
+        if absence is not None:  # it was almost over: what the share had until now is told, and spent
             self.telling.tell(absence)
-        books = Books(desk.limits, place, int(since * 1000), is_open=self.mode == "open")
+            since = time.monotonic()
+        is_open, is_resumed = self.mode == "open", absence is not None
+        books = Books(desk.limits, place, int(since * 1000), is_open=is_open, is_resumed=is_resumed)
         lines = Lines(desk.limits.aging_ms / 1000)
         self._absence = Absence(since, place.processes, desk.steps.epoch, books, Pauses(books), lines)
         said = str(error).rstrip(".")

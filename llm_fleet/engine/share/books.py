@@ -65,11 +65,22 @@ class Choice:
 
 
 class Books:
-    """The share of a pool since `since` (ms). `is_open`: nothing is dealt, and only pauses block."""
+    """The share of a pool since `since` (ms). `is_open`: nothing is dealt, and only pauses block.
 
-    def __init__(self, limits: PoolLimits, place: Place, since: int, *, is_open: bool = False) -> None:
+    `is_resumed`: an absence before it was almost over.
+    """
+
+    def __init__(
+        self,
+        limits: PoolLimits,
+        place: Place,
+        since: int,
+        *,
+        is_open: bool = False,
+        is_resumed: bool = False,
+    ) -> None:
         self._is_open = is_open
-        self._dealt = Dealt(limits, Place(1, 0, {}) if is_open else place, since)
+        self._dealt = Dealt(limits, Place(1, 0, {}) if is_open else place, since, has_lead=not is_resumed)
         self._keys = sorted(limits.keys)
         self._limited = {tenant.name for tenant in limits.tenants if tenant.lane}
         self._outages: dict[str, float] = dict(place.outages)

@@ -26,10 +26,13 @@ class Record:
 
 
 class Dealt:
-    """The parts of a pool's limits that belong to one place, empty at `since` (ms); made as they are used."""
+    """The parts of a pool's limits that belong to one place, empty at `since` (ms); made as they are used.
 
-    def __init__(self, limits: PoolLimits, place: Place, since: int) -> None:
-        self._place, self._since = place, since
+    `has_lead`: of requests they begin with less than one, each process with another part.
+    """
+
+    def __init__(self, limits: PoolLimits, place: Place, since: int, *, has_lead: bool = True) -> None:
+        self._place, self._since, self._has_lead = place, since, has_lead
         self._lanes = {
             (domain.name, lane.lane): lane for domain in limits.every_domain for lane in domain.lanes
         }
@@ -60,8 +63,8 @@ class Dealt:
         return self._records[name]
 
     def _deal(self, domain: str, lane: LaneLimits) -> Record:
-        """Buckets are empty, but of requests each process has another part of one: so those of a fleet
-        that all begin at once leave one by one, at the pace of the whole limit."""
+        """Buckets are empty, but for a lead: so the requests of a fleet whose processes all begin at once
+        leave one by one, at the pace of the whole limit."""
         place = self._place
         record = Record(f"{domain}|{lane.lane}", [])
         for limit in lane.buckets:
@@ -71,8 +74,8 @@ class Dealt:
                 continue
             shape = shape_of(limit, part)
             lead = shape.unit * (place.processes - 1 - place.turn(domain)) // place.processes
-            is_whole = shape.resource == "requests"
-            record.buckets.append(LocalBucket(shape, self._since, lead if is_whole else 0))
+            is_led = self._has_lead and shape.resource == "requests"
+            record.buckets.append(LocalBucket(shape, self._since, lead if is_led else 0))
         if lane.concurrency:
             record.slots = place.part_of(lane.concurrency, domain)
             record.is_empty = record.is_empty or record.slots == 0
