@@ -50,6 +50,8 @@ class Books:
 
     def __init__(self, rig: Rig, members: dict[str, PoolLimits], ttl_s: float = 15.0) -> None:
         self.rig, self.members = rig, members
+        # who only settles is written down ten times a second: too seldom for a shorter TTL
+        self.asks = ttl_s >= 1
         self.told = Said(0)
         self.now = 0
         self.sent: list[tuple[int, str, Wire]] = []
@@ -172,7 +174,9 @@ class Books:
     def beat_some(self, process: str, left_out: int, tokens: int) -> Wire:
         """A heartbeat that reports all leases of a process but one, with this many tokens so far; it asks now and then."""
         held = self.held_by(process)
-        return beat(*((h.id, tokens) for at, h in enumerate(held) if at != left_out), asks=left_out > 0)
+        return beat(
+            *((h.id, tokens) for at, h in enumerate(held) if at != left_out), asks=left_out > 0 and self.asks
+        )
 
     def sent_by(self, process: str) -> list[Wire]:
         """What a process asked for lately: how those tickets ended is still remembered."""
