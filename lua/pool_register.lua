@@ -18,7 +18,7 @@
 --              After lost writes no level is above 0, and what is in flight is charged again.
 --              An old process cannot roll back what a newer configuration has set.
 --              What processes that are gone have left behind is forgotten.
---              What a process returns is taken once, and raises no level.
+--              What a process returns counts once.
 
 --@include lib/parts
 local opening = "process|" .. ARGV[1]

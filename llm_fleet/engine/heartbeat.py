@@ -73,10 +73,13 @@ class Heartbeat:
             self._desk.steps.ride(Beat((), self._desk.inbound.beaten, NO_LEASES, asks_place=True))
 
     def _asks_place(self) -> bool:
-        """Now and then: where this process stands in the fleet, for when Redis is away."""
+        """Now and then: where this process stands in the fleet, for when Redis is away. Who never uses
+        that asks too, but seldom: an answer also strikes the dead off."""
         now, desk = time.monotonic(), self._desk
-        interval_s = min(desk.ttl_s / 3, max(PLACE_INTERVAL_S, PLACE_PER_PROCESS_S * desk.processes))
-        if desk.away.mode == "wait" or not desk.steps.epoch or now - self._placed_at < interval_s:
+        interval_s = desk.ttl_s / 3
+        if desk.away.mode != "wait":
+            interval_s = min(interval_s, max(PLACE_INTERVAL_S, PLACE_PER_PROCESS_S * desk.processes))
+        if not desk.steps.epoch or now - self._placed_at < interval_s:
             return False
         self._placed_at = now
         return True

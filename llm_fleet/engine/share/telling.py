@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...errors import CoordinationError
 from ...store import Store
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Telling"]
 
-Wire = list[object]
+Wire = list[Any]
+REMEMBERED_S = 45.0
+"""Redis remembers for one to two minutes what it has carried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,14 @@ class Return:
 
     wire: Wire
     leases: Sequence[Lease]
+    at: float
+
+    def told(self, now: float) -> Wire:
+        """Its wire form. Redis forgets in minutes what it has carried out: nothing may come back twice."""
+        ticket, lacks, leases = self.wire
+        if now - self.at > REMEMBERED_S:
+            lacks = [lack for lack in lacks if lack[2] > 0]
+        return [ticket, lacks, leases]
 
 
 class Telling:
@@ -59,7 +69,8 @@ class Telling:
         lacks = books.tell(now, ahead_ms, is_lost=desk.steps.epoch != absence.epoch)
         absence.epoch = desk.steps.epoch
         if lacks or wires:
-            self._returns.append(Return([desk.new_ticket(), lacks, wires], [lease for lease, _ in moved]))
+            leases = [lease for lease, _ in moved]
+            self._returns.append(Return([desk.new_ticket(), lacks, wires], leases, time.monotonic()))
 
     def _hand_over(self, lease: Lease, charges: Charges, books: Books) -> Wire:
         """From here on Redis counts the lease: its wire form."""
@@ -71,7 +82,7 @@ class Telling:
     def offer(self) -> list[Wire]:
         """What the next registration says; it is kept until that is answered."""
         self._offered = len(self._returns)
-        return [one.wire for one in self._returns]
+        return [one.told(time.monotonic()) for one in self._returns]
 
     def registered(self, *, is_over: bool) -> None:
         """The registration was answered: Redis knows of what it offered. `is_over`: it is back for good."""
