@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import itertools
 import sys
 import time
@@ -30,9 +31,11 @@ from llm_fleet.simulator import run_simulator
 
 Json = dict[str, Any]
 SHAPE = "client CPU per call, all threads; answers come at once, limits never bind"
-TASKS = {1: 20, 32: 3}
+TASKS = {1: 20, 32: 6}
 """Tasks, and how many calls each of them makes in a round."""
-TURNS = 24
+JUDGED = 32
+"""The target is for a process at work, as that of the CPU of a request's life is (ENGINE.md §8)."""
+TURNS = 18
 SETTLING_S = 0.015
 """After a round, in every way alike: our last settles have left, what follows does not pay for them."""
 IDLE_S = 0.5
@@ -66,7 +69,7 @@ class Load:
         return round(median(self.spent[way]), 3)
 
     def figures(self) -> list[Figure]:
-        target = ("≤", TARGET_MS)
+        target = ("≤", TARGET_MS) if self.tasks == JUDGED else None
         return [
             Figure(f"{self.name}: the SDK alone", self.middle("sdk"), "ms"),
             Figure(f"{self.name}: llm_fleet", self.middle("fleet"), "ms"),
@@ -150,6 +153,8 @@ def measure(url: str, client: redis.Redis, *, is_quick: bool) -> Json:
     with run_simulator(provider_config()) as provider, asyncio.Runner() as runner:
         ways = Ways(provider.url, url)
         runner.run(ways.check())
+        gc.collect()
+        gc.freeze()  # a full collection of all that was imported falls into some rounds, and not into others
         try:
             with calibration(url, client) as now:
                 bench = Bench(ways, runner, client, is_quick=is_quick)

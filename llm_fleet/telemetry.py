@@ -162,7 +162,10 @@ class Recorder:
         name = (outcome.provider, outcome.model)
         if name not in self._series and len(self._series) >= _LARGEST_SERIES:
             name = (outcome.provider, OTHER_MODELS)
-        return self._series.setdefault(name, _Series())
+        series = self._series.get(name)
+        if series is None:
+            series = self._series[name] = _Series()
+        return series
 
     def _tell_once(self, hook: CallHook) -> None:
         if id(hook) not in self._failed_hooks:

@@ -10,6 +10,7 @@ from ..tokens import InputEstimator, input_bytes
 
 __all__ = ["Estimates"]
 
+MOST_MODELS = 1_000
 LEAST_RATIO = 1 / 8
 """Fewer tokens per byte than any text has: only what is too large even so is surely too large."""
 
@@ -21,15 +22,25 @@ class Estimates:
         self._provider = provider
         self._reads_count = profile_for(provider.kind).cache_reads_count
         self._estimator = InputEstimator()
+        self._lanes: dict[str, str] = {}
         self._limits: dict[tuple[str, str], int] = {
             (limit.lane, limit.resource): limit.amount
             for limit in sorted(resolve_limits(provider), key=lambda limit: limit.amount)
             if limit.period_s == 60 and limit.resource in ("input_tokens", "tokens")
         }
 
+    def lane(self, model: str) -> str:
+        """The lane of a model."""
+        lane = self._lanes.get(model)
+        if lane is None:
+            if len(self._lanes) >= MOST_MODELS:
+                self._lanes.clear()
+            lane = self._lanes[model] = self._provider.lane(model)
+        return lane
+
     def input_tokens(self, call: Call) -> int:
         """The estimated input alone, whatever the limits are."""
-        return self._estimator.estimate(self._provider.lane(call.model), call.tag, input_bytes(call))
+        return self._estimator.estimate(self.lane(call.model), call.tag, input_bytes(call))
 
     def share(self, need: Need) -> float:
         """Which part of the smallest limit per minute on its input a call would take."""
@@ -43,7 +54,7 @@ class Estimates:
 
     def need(self, call: Call) -> Need:
         """The lane, the estimated input and the most output of a call."""
-        lane = self._provider.lane(call.model)
+        lane = self.lane(call.model)
         n_bytes = input_bytes(call)
         return Need(
             lane,
@@ -69,7 +80,7 @@ class Estimates:
         """What the limits count of a usage: cache reads only where the provider counts them."""
         if usage.input_tokens > 0:
             counted = self.counted_input(usage)
-            self._estimator.learn(self._provider.lane(call.model), call.tag, input_bytes(call), counted)
+            self._estimator.learn(self.lane(call.model), call.tag, input_bytes(call), counted)
         return self.counted(usage)
 
     def counted(self, usage: Usage) -> Settlement:

@@ -60,7 +60,11 @@ class _Runtime:
         for group in self.store.groups(list(by_mailbox)):
             reader = MailboxReader(lambda: self.store, [by_mailbox[mailbox] for mailbox in group])
             self._tasks.append(loop.create_task(reader.run()))
-        self._tasks.append(loop.create_task(beat([Heartbeat(desk) for desk in self.desks.values()])))
+        is_wanted = asyncio.Event()
+        for desk in self.desks.values():
+            desk.room.on_joined = is_wanted.set
+        heartbeats = [Heartbeat(desk) for desk in self.desks.values()]
+        self._tasks.append(loop.create_task(beat(heartbeats, is_wanted)))
 
     async def close(self) -> None:
         """Say goodbye to Redis (on the I/O loop)."""

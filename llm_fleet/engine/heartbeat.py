@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from .lease import Lease
 from .operations import Beat
@@ -18,7 +19,7 @@ from .tickets import Desk
 
 __all__ = ["Heartbeat", "beat"]
 
-TICK_S = 0.05
+TICK_S, IDLE_TICK_S = 0.05, 0.5
 QUEUED_INTERVAL_S = (0.3, 1.0)
 """While something is queued: in a small fleet somebody must notice a dead process soon, in a great one enough
 processes look anyway, and more would only be a load."""
@@ -56,6 +57,13 @@ class Heartbeat:
         self._desk = desk
         self._last_report = self._placed_at = 0.0
         self._parts: deque[tuple[Sequence[Lease], tuple[str, str]]] = deque()
+
+    @property
+    def is_busy(self) -> bool:
+        """Something is waited for, held, on its way, or wrong."""
+        desk = self._desk
+        is_asking = desk.room.is_waited_in or desk.steps.is_asking
+        return bool(is_asking or desk.leases or self._parts or desk.steps.outage)
 
     def tick(self) -> None:
         """Look after everything that time may have changed."""
@@ -98,9 +106,15 @@ class Heartbeat:
         return desk.room.is_waited_in and now - desk.steps.last_sent >= queued_interval_s(desk.processes)
 
 
-async def beat(heartbeats: Sequence[Heartbeat]) -> None:
-    """Tick for as long as the engine lives."""
+async def beat(heartbeats: Sequence[Heartbeat], is_wanted: asyncio.Event) -> None:
+    """Tick for as long as the engine lives; where nothing goes on, seldom, until somebody asks."""
     while True:
         for heartbeat in heartbeats:
             heartbeat.tick()
-        await asyncio.sleep(TICK_S)
+        if any(heartbeat.is_busy for heartbeat in heartbeats):
+            await asyncio.sleep(TICK_S)
+            continue
+        is_wanted.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(IDLE_TICK_S):
+                await is_wanted.wait()

@@ -107,6 +107,11 @@ class StepRunner:
         self._is_poked = True
         self._start()
 
+    @property
+    def is_asking(self) -> bool:
+        """Redis has been asked something, and has not answered yet."""
+        return self._asked_at is not None
+
     def tick(self) -> None:
         """A turn of the heartbeat: notices that Redis is late, before our own timeout does."""
         if self._asked_at is None:

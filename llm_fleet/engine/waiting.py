@@ -38,6 +38,7 @@ class WaitingRoom:
         self.queued: dict[str, Waiter] = {}
         self._deadlines = Deadlines()
         self.on_queued: Callable[[], None] = lambda: None
+        self.on_joined: Callable[[], None] = lambda: None
         self.use_keys(desk.limits)
 
     @property
@@ -59,6 +60,7 @@ class WaitingRoom:
         if waiter.is_done:
             return
         self.asking[waiter.ticket] = waiter
+        self.on_joined()
         if self._desk.away.is_active:
             self._desk.away.join(waiter)
         else:

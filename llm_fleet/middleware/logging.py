@@ -88,6 +88,15 @@ def _why(error: BaseException) -> dict[str, Any]:
     return {**known, "error": type(error).__name__, **reason}
 
 
+class _Pairs:
+    """Fields as `name=value`, written when somebody wants to read them."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self._fields = fields
+
+    def __str__(self) -> str:
+        return " ".join(f"{name}={value!r}" for name, value in self._fields.items())
+
+
 def _write(level: int, event: str, fields: dict[str, Any]) -> None:
-    pairs = " ".join(f"{name}={value!r}" for name, value in fields.items())
-    log.log(level, "%s %s", event, pairs, extra={"event": event, **fields})
+    log.log(level, "%s %s", event, _Pairs(fields), extra={"event": event, **fields})
