@@ -26,10 +26,9 @@ class TextSink:
         self._pieces: deque[str] = deque()
         self._emitted: list[str] = []
         self._capacity = capacity
-        self._changed = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
         self._is_closed = False
+        self._news: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
 
     @property
     def text(self) -> str:
@@ -37,28 +36,39 @@ class TextSink:
         return "".join(self._emitted)
 
     async def push(self, text: str) -> None:
-        """Hand over a piece of text."""
-        await self._room.wait()
+        """Hand over a piece of text. One at a time."""
+        while len(self._pieces) >= self._capacity:
+            self._room = asyncio.get_running_loop().create_future()
+            await self._room
         self._pieces.append(text)
         self._emitted.append(text)
-        self._changed.set()
-        if len(self._pieces) >= self._capacity:
-            self._room.clear()
+        _wake(self._news)
 
     def close(self) -> None:
         """No more text will come."""
         self._is_closed = True
-        self._changed.set()
+        _wake(self._news)
+
+    def take(self) -> str | None:
+        """The next piece, if it is there."""
+        if not self._pieces:
+            return None
+        _wake(self._room)
+        return self._pieces.popleft()
 
     async def pull(self) -> str | None:
-        """The next piece; None when the sink is closed and empty."""
+        """The next piece; None when the sink is closed and empty. One reader."""
         while not self._pieces:
             if self._is_closed:
                 return None
-            self._changed.clear()
-            await self._changed.wait()
-        self._room.set()
-        return self._pieces.popleft()
+            self._news = asyncio.get_running_loop().create_future()
+            await self._news
+        return self.take()
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
 
 
 class TextStream:
@@ -100,7 +110,9 @@ class TextStream:
     async def __anext__(self) -> str:
         if self._task is None or self._is_left:
             raise LLMFleetError("a stream is read inside its `async with client.stream(…) as stream:`")
-        piece = await self._sink.pull()
+        piece = self._sink.take()
+        if piece is None:
+            piece = await self._sink.pull()
         if piece is None:
             self._response = await self._task
             raise StopAsyncIteration

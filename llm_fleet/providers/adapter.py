@@ -91,7 +91,9 @@ class Emission:
     def count(self, piece: str) -> None:
         """Output that the reader does not see, such as tool arguments, is produced all the same."""
         self._bytes += len(piece) if piece.isascii() else len(piece.encode("utf-8", "replace"))
-        self._report(self._bytes // _BYTES_PER_TOKEN)
+        tokens = self._bytes // _BYTES_PER_TOKEN
+        if tokens > self._reported:
+            self._report(tokens)
 
     def know(self, usage: Usage) -> None:
         """The provider's own cumulative figures; they replace the ones before."""
