@@ -16,8 +16,8 @@ LATE_S = 0.25
 """A call not answered for so long: Redis is away. Then the shares begin empty: an account's first request is
 permitted one interval later."""
 BACK_S = 1.25
-"""Redis goes on: it is found within half a second, and then all have 0.75 s to tell what they used. In that time no
-process has more leases at once than it has told."""
+"""Redis goes on: it is found within half a second, and then all have 0.75 s to tell what they used. In that
+time no process has more leases at once than it has told."""
 NOTICED_S = 0.7
 """An expiry is noticed by the next step of anybody: at most the interval of presence later."""
 
