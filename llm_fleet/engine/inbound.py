@@ -72,7 +72,7 @@ class Inbound:
                 timer.cancel()
                 del self._timers[queue]
         waiter = self._desk.room.find(ticket)
-        if waiter is not None and self._desk.is_away:
+        if waiter is not None and self._desk.away.is_active:
             self._desk.room.refuse(waiter)
         elif waiter is not None:
             self._desk.room.granted(waiter, grant[1:], granted_at)

@@ -52,6 +52,17 @@ class Outage:
     error: CoordinationError
 
 
+class Absences(Protocol):
+    """Who goes on without Redis."""
+
+    @property
+    def is_active(self) -> bool: ...
+    @property
+    def has_told(self) -> bool: ...
+    def begin(self, since: float, error: CoordinationError) -> bool: ...
+    def answered(self) -> bool: ...
+
+
 class Registrar(Protocol):
     """Who knows what to register with, and what to do with a step's reply."""
 
@@ -59,11 +70,7 @@ class Registrar(Protocol):
     keys: PoolKeys
 
     @property
-    def is_away(self) -> bool: ...
-    def went_away(self, since: float, error: CoordinationError) -> bool: ...
-    @property
-    def has_told(self) -> bool: ...
-    def answered(self) -> bool: ...
+    def away(self) -> Absences: ...
     def offer(self) -> str: ...
     def registered(self, outcome: Sequence[str], processes: int) -> None: ...
     def stepped(self, reply: Reply) -> None: ...
@@ -127,7 +134,7 @@ class StepRunner:
         return asked_at is not None and self._ticks >= LATE_TICKS and time.monotonic() - asked_at >= LATE_S
 
     def _lost(self, since: float, error: CoordinationError) -> None:
-        if self._registrar.went_away(since, error):
+        if self._registrar.away.begin(since, error):
             self.outage = self.outage or Outage(since, error)
 
     def _start(self) -> None:
@@ -140,10 +147,9 @@ class StepRunner:
     async def _run(self) -> None:
         try:
             while self._is_poked or self._outbox:
-                is_fine = await (self._tell() if self._registrar.is_away else self._round())
-                if not is_fine:
+                if not await self._attempt():
                     await asyncio.sleep(BACKOFF_S[min(self._failures, len(BACKOFF_S)) - 1])
-                elif self._registrar.is_away:
+                elif self._registrar.away.is_active:
                     await asyncio.sleep(LOOKING_S)
                 elif self._outbox and not self._is_poked and not any(op.is_urgent for op in self._outbox):
                     self._linger = asyncio.get_running_loop().call_later(LINGER_S, self._start)
@@ -151,64 +157,58 @@ class StepRunner:
         finally:
             self._task = None
 
-    async def _tell(self) -> bool:
-        """See whether Redis is back: it answers, and without delay. Then it is told what it missed."""
-        self._is_poked, started = True, time.monotonic()
+    async def _attempt(self) -> bool:
+        """The next step or, while Redis is away, a look whether it is back. False: it does not answer."""
+        started = time.monotonic()
         try:
-            if not (await self._is_quick() or await self._is_quick()):
-                raise CoordinationError(f"Redis at {self._store().description} answers too late")
-            if not self._registrar.has_told:
-                await self._register()  # a server that answers and refuses to write is not back
-            if self._registrar.answered():
-                self.is_registered = False
-            if not self._registrar.is_away:
-                self.outage = None
-            if not self.is_registered:
-                await self._register()
+            await (self._tell() if self._registrar.away.is_active else self._round())
         except CoordinationError as error:
-            self._failed(started, error)
+            self._failures += 1
+            self._is_poked = True
+            self._lost(started, error)
+            self.outage = self.outage or Outage(time.monotonic(), error)
             return False
         finally:
             self._asked_at = None
         self._failures = 0
         return True
+
+    async def _tell(self) -> None:
+        """See whether Redis is back: it answers, and without delay. Then it is told what it missed."""
+        self._is_poked, away = True, self._registrar.away
+        if not (await self._is_quick() or await self._is_quick()):
+            raise CoordinationError(f"Redis at {self._store().description} answers too late")
+        if not away.has_told:
+            await self._register()  # a server that answers and refuses to write is not back
+        if away.answered():
+            self.is_registered = False
+        if not away.is_active:
+            self.outage = None
+        if not self.is_registered:
+            await self._register()
 
     async def _is_quick(self) -> bool:
         self._asked_at, self._ticks = time.monotonic(), 0
         await self._store().call("HGET", self._keys[0], "accepted")
         return not self._is_late
 
-    def _failed(self, since: float, error: CoordinationError) -> None:
-        self._failures += 1
-        self._is_poked = True
-        self._lost(since, error)
-        self.outage = self.outage or Outage(time.monotonic(), error)
-
-    async def _round(self) -> bool:
-        self._is_poked, started = False, time.monotonic()
+    async def _round(self) -> None:
+        self._is_poked = False
+        if not self.is_registered:
+            await self._register()
+        batch = [self._outbox.popleft() for _ in range(min(MAX_OPERATIONS, len(self._outbox)))]
+        if self._rider is not None and len(batch) < MAX_OPERATIONS:
+            batch.append(self._rider)
+            self._rider = None
         try:
-            if not self.is_registered:
-                await self._register()
-            batch = [self._outbox.popleft() for _ in range(min(MAX_OPERATIONS, len(self._outbox)))]
-            if self._rider is not None and len(batch) < MAX_OPERATIONS:
-                batch.append(self._rider)
-                self._rider = None
-            try:
-                await self._step(batch)
-            except BaseException:
-                self._outbox.extendleft(reversed(batch))
-                raise
-        except CoordinationError as error:
-            self._failed(started, error)
-            return False
-        finally:
-            self._asked_at = None
-        self._failures = 0
-        if self._registrar.is_away:  # it answered late: see whether it is quick again
+            await self._step(batch)
+        except BaseException:
+            self._outbox.extendleft(reversed(batch))
+            raise
+        if self._registrar.away.is_active:  # it answered late: see whether it is quick again
             self._is_poked = True
         else:
             self.outage = None
-        return True
 
     async def _register(self) -> None:
         script, registrar = load_script("pool_register"), self._registrar

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import CoordinationError, LLMFleetError
+from ..errors import LLMFleetError
 from ..store import Store
 from .inbound import Inbound
 from .keys import PoolKeys
@@ -167,24 +167,6 @@ class Desk:
 
     # -- what the step runner asks of us -------------------------------------------------------
 
-    @property
-    def is_away(self) -> bool:
-        """Redis is away, and this process goes on without it."""
-        return self.away.is_active
-
-    def went_away(self, since: float, error: CoordinationError) -> bool:
-        """Redis has given nothing since then. True: this process goes on without it."""
-        return self.away.begin(since, error)
-
-    @property
-    def has_told(self) -> bool:
-        """Redis was told what went without it; the others still have to tell."""
-        return self.away.has_told
-
-    def answered(self) -> bool:
-        """Redis answers again. True: it has to be told something, by a registration."""
-        return self.away.answered()
-
     def offer(self) -> str:
         """What this process registers with."""
         self._known.epoch, self._known.fence = self.steps.epoch, self.steps.fence
@@ -201,7 +183,7 @@ class Desk:
         self._known.is_lost = False
         self.away.registered()
         self.applied, self.processes = outcome, processes
-        if not self.is_away:
+        if not self.away.is_active:
             self.room.enqueue_again()
 
     def state_was_lost(self) -> None:

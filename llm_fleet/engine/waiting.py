@@ -91,7 +91,7 @@ class WaitingRoom:
         if waiter.is_done:
             return
         match result[0]:
-            case "g" if self._desk.is_away:
+            case "g" if self._desk.away.is_active:
                 self.refuse(waiter)
             case "g":
                 self.granted(waiter, result[1:], sent_at)

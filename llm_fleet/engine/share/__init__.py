@@ -1,5 +1,5 @@
 """A process's own part of the limits, by which it goes on while Redis is away (ENGINE.md §6)."""
 
-from .away import MODES, Away
+from .away import Away
 
-__all__ = ["MODES", "Away"]
+__all__ = ["Away"]

@@ -1,6 +1,6 @@
 """Serves who waits while Redis is away, from this process's share of the limits (ENGINE.md §6).
 
-It begins when Redis has not answered for 250 ms, or cannot be reached, and ends a moment after the first
+It begins when Redis has not answered for 0.2 s, or cannot be reached, and ends a moment after the first
 quick answer. A process that Redis never told its place in the fleet waits instead. Lives on the I/O loop.
 """
 
@@ -30,11 +30,9 @@ from .telling import Telling
 if TYPE_CHECKING:
     from ..tickets import Desk
 
-__all__ = ["MODES", "Away"]
+__all__ = ["Away"]
 
 log = logging.getLogger(__name__)
-
-MODES = ("share", "wait", "open")
 
 OTHERS_TELL_S = 0.75
 """Whoever is away looks for Redis at least every half second: so much later all have told what they used."""
@@ -67,10 +65,8 @@ class Away:
         """Take a heartbeat's answer: {processes, rank, {key out of service: ms left, or 0 for ever}}."""
         processes, rank, outages = place
         self._desk.processes, now = processes, now_ms()
-        left = dict(outages) if outages else {}  # an empty table of Lua is a list
-        self._place = Place(
-            processes, rank, {key: now + int(ms) if int(ms) else NEVER for key, ms in left.items()}
-        )
+        back_at = {key: now + ms if ms else NEVER for key, ms in outages.items()}
+        self._place = Place(processes, rank, back_at)
 
     def serves(self, waiter: Waiter) -> bool:
         """Whether this wait may end without Redis."""
@@ -223,7 +219,7 @@ class Away:
 
     def _in_flight(self, books: Books) -> Counter[str]:
         count: Counter[str] = Counter()
-        for lease in self._desk.leases.values():
+        for lease in self._desk.leases.values() if books.has_slots else ():
             count.update(books.with_tenant(lease.need, self._desk.domains_of(lease)))
         return count
 

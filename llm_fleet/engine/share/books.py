@@ -32,7 +32,8 @@ class Ask:
 
 @dataclass(slots=True)
 class Scene:
-    """What a choice is made in: this process's leases by domain, and the units that heads before reserve."""
+    """What a choice is made in: this process's leases by domain, where slots are limited, and the units
+    that heads before reserve."""
 
     now: int
     in_flight: Counter[str]
@@ -82,6 +83,7 @@ class Books:
         self._is_open = is_open
         self._dealt = Dealt(limits, Place(1, 0, {}) if is_open else place, since, has_lead=not is_resumed)
         self._keys = sorted(limits.keys)
+        self.has_slots = any(lane.concurrency for domain in limits.every_domain for lane in domain.lanes)
         self._limited = {tenant.name for tenant in limits.tenants if tenant.lane}
         self._outages: dict[str, float] = dict(place.outages)
         self._paused: dict[str, float] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..values import RESOURCES, RULES, Bucket
+from ..values import RESOURCES, Bucket
 
 __all__ = ["NEVER", "LocalBucket", "Shape", "Taken", "shape_of"]
 
@@ -194,6 +194,3 @@ def amount_of(resource: str, input_tokens: int, output_tokens: int) -> int:
         case "output_tokens":
             return output_tokens
     return input_tokens + output_tokens
-
-
-assert RULES == ("at_start", "at_start_adjust", "as_produced")

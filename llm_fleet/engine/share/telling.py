@@ -91,7 +91,7 @@ class Telling:
         alive_until = time.monotonic() + self._desk.ttl_s
         for lease in (lease for one in told for lease in one.leases):
             lease.alive_until = max(lease.alive_until, alive_until)
-        if self._outages and is_over:
+        if self._outages and is_over and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._tell_outages())
 
     def add_outage(self, key_id: str, reason: str, seconds: float | None) -> None:
