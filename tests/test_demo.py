@@ -33,6 +33,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
+@pytest.mark.load  # it judges 429s and gaps: other tests must not keep its processes from the cores
 def test_a_short_demo_uses_what_is_permitted_although_a_process_is_killed():
     """4 keys, 4 processes, one kill -9, no REDIS_URL: no 429, no failed call, and nothing is left."""
     running = command_in_background("demo", "--seconds", "4", "--json", env={"REDIS_URL": ""})
