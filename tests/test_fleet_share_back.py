@@ -120,6 +120,21 @@ async def test_a_key_refused_meanwhile_is_out_of_service_for_all_afterwards(own_
         await until(lambda: k0_is_out(member))
 
 
+async def test_a_key_refused_as_redis_stops_is_told_afterwards_too(own_server, namespace):
+    """Nobody had noticed yet when the key was to be taken out: that is not lost."""
+    server = own_server()
+    async with fleet(server.url, namespace, limits(requests(6_000), keys=2), on_redis_down="share") as member:
+        await placed(member)
+        server.freeze()
+        refused = asyncio.create_task(member.pool("p").pause_key("k0", reason="401 made up"))
+        await lease_of(member)
+        await refused
+        assert {(await lease_of(member)).key_id for _ in range(5)} == {"k1"}
+        server.thaw()
+        await back(member)
+        await until(lambda: k0_is_out(member))
+
+
 async def k0_is_out(member: Fleet) -> bool:
     return (await state_of(member))["keys"]["k0"].get("reason") == "401 made up"
 

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
-from ..errors import ConfigError, ManagerClosed
+from ..errors import ConfigError, CoordinationError, ManagerClosed
 from ..store import Store, StoreOptions
 from .explain import Explanation, explain_ticket, find_ticket
 from .heartbeat import Heartbeat, beat
@@ -256,8 +256,13 @@ class FleetPool:
         desk = runtime.desks[self.name]
 
         async def pause() -> None:
-            if not desk.away.take_out(key_id, reason, seconds):
+            if desk.away.take_out(key_id, reason, seconds):
+                return
+            try:
                 await pause_key(runtime.store, desk.keys, key_id, reason, seconds)
+            except CoordinationError:
+                if not desk.away.take_out(key_id, reason, seconds):  # by now that is known, or not
+                    raise
 
         await runtime.io.run(pause)
 
